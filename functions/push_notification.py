@@ -1,0 +1,27 @@
+"""push-notification: delivers in-app and by email, each reminder once per channel and address."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from functions.runtime.sidecar import Sidecar
+from functions.runtime.triggers import on
+from functions.store.reminders import Reminders
+from functions.tasks.delivery import email_of
+from functions.tasks.errors import Unavailable
+from functions.tasks.events import NOTIFICATION_DLQ, NOTIFICATION_SEND, NotificationSend
+
+
+@on(NOTIFICATION_SEND, dead_letter=NOTIFICATION_DLQ)
+def push_notification(event: NotificationSend, reminders: Reminders, sidecar: Sidecar, now: datetime) -> None:
+    if event.channel == "in_app":
+        # The record is the delivery: it is an entry of the user's change log, which their devices follow.
+        reminders.record(event.deliveries, "sent", now, event.correlation_id)
+        return
+    for delivery in reminders.begin_attempts(event.deliveries, now):
+        try:
+            sidecar.send_mail(to=delivery.address, **email_of(delivery))
+        except Unavailable as error:
+            reminders.end_attempt(delivery, str(error))
+            raise
+        reminders.record([delivery], "sent", datetime.now(UTC), event.correlation_id)

@@ -1,0 +1,1 @@
+"""What every function stands on. This package alone knows Dapr and gRPC."""

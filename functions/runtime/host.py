@@ -1,0 +1,213 @@
+"""The host: any set of functions in one process, behind one sidecar."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import grpc
+import structlog
+from cloudevents.sdk.event.v1 import Event as CloudEvent
+from dapr.clients.grpc._request import InvokeMethodRequest
+from dapr.clients.grpc._response import InvokeMethodResponse, TopicEventResponse
+from dapr.ext.grpc import App, BindingRequest, Rule
+from pydantic import BaseModel, ValidationError
+
+from functions.runtime.auth import Authenticator, authenticator
+from functions.runtime.inputs import Services, bind, gather, read_event
+from functions.runtime.interceptor import Interceptor, current
+from functions.runtime.logs import logger
+from functions.runtime.publisher import Publisher
+from functions.runtime.settings import Settings
+from functions.runtime.sidecar import Sidecar
+from functions.runtime.triggers import Cron, Function, Topic
+from functions.store.database import Database
+from functions.store.events import ActivityLog, Outbox
+from functions.store.reminders import Reminders
+from functions.store.tags import Tags
+from functions.store.task_lists import TaskLists
+from functions.store.tasks import Tasks
+from functions.tasks.errors import DomainError, InvalidInput, Unavailable
+
+MAX_METADATA = 64 << 10
+"""Bytes of headers; the edge refuses more than 16 KB long before."""
+
+
+class Host:
+    """Serves functions to a sidecar until it is told to stop."""
+
+    def __init__(self, functions: Iterable[Function], settings: Settings) -> None:
+        """Raises ValueError for settings that contradict themselves."""
+        self._settings = settings
+        self._functions = list(functions)
+        self._authenticator: Authenticator = authenticator(settings)
+        self._database = Database(settings.database_url, size=settings.threads + 4)
+        self._sidecar = Sidecar(settings)
+        self._outbox = Outbox(self._database)
+        self._reminders = Reminders(self._database)
+        self._publisher = Publisher(self._outbox, self._sidecar)
+        self._database.on_change = self._publisher.wake
+        self._stopping = threading.Event()
+        services: Services = {
+            Tasks: Tasks(self._database),
+            TaskLists: TaskLists(self._database),
+            Tags: Tags(self._database),
+            Reminders: self._reminders,
+            ActivityLog: ActivityLog(self._database),
+            Outbox: self._outbox,
+            Sidecar: self._sidecar,
+            Settings: settings,
+        }
+        self._app = App(
+            thread_pool=ThreadPoolExecutor(max_workers=settings.threads, thread_name_prefix="grpc"),
+            interceptors=(Interceptor(),),
+            # The health check and the ticks need a thread while every other one is busy.
+            maximum_concurrent_rpcs=settings.threads * 8,
+            options=[
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_metadata_size", MAX_METADATA),
+                ("grpc.absolute_max_metadata_size", MAX_METADATA),
+            ],
+        )
+        self._register(services)
+
+    def _register(self, services: Services) -> None:
+        consumers: dict[str, list[tuple[Function, Callable[..., Any]]]] = defaultdict(list)
+        self._app.register_health_check(lambda: None)
+        self._app.method("healthz")(self._healthz)
+        for function in self._functions:
+            call = bind(function, services)
+            if function.https:
+                self._app.method(function.name)(self._method(function, call))
+            for trigger in function.triggers:
+                if isinstance(trigger, Topic):
+                    consumers[trigger.name].append((function, call))
+                elif isinstance(trigger, Cron):
+                    self._app.binding(trigger.binding)(self._tick(function, call))
+        for topic, handlers in consumers.items():
+            handler = self._consumer(topic, handlers)
+            # The SDK finds a handler by the path of its route, which a rule sets to the handler's name.
+            handler.__name__ = topic
+            self._app.subscribe(self._settings.pubsub, topic, rule=Rule("", 1))(handler)
+
+    def _method(self, function: Function, call: Callable[..., Any]) -> Callable[[InvokeMethodRequest], Any]:
+        model = function.input
+
+        def method(request: InvokeMethodRequest) -> InvokeMethodResponse:
+            invocation = current()
+            caller = self._authenticator.authenticate(
+                invocation.headers.get("authorization"), invocation.correlation_id
+            )
+            inputs = gather(function, invocation.verb, invocation.query, request.data)
+            answer: BaseModel = call(model.model_validate(inputs) if model else None, caller)
+            response = InvokeMethodResponse(answer.model_dump_json(by_alias=True), "application/json")
+            response.headers = (("x-correlation-id", invocation.correlation_id),)
+            return response
+
+        return method
+
+    def _consumer(
+        self, topic: str, handlers: list[tuple[Function, Callable[..., Any]]]
+    ) -> Callable[[CloudEvent], TopicEventResponse]:
+        """One subscription for all functions of a topic in this process (daprd keeps one a topic and app).
+
+        Each of them gets the message; if one fails, all get it again: every consumer is idempotent.
+        """
+
+        def consume(event: CloudEvent) -> TopicEventResponse:
+            data = cast(bytes, event.Data())
+            failure: Exception | None = None
+            outcome = "success"
+            for function, call in handlers:
+                structlog.contextvars.bind_contextvars(function=function.name, topic=topic, event_id=event.EventID())
+                try:
+                    inputs, caller = read_event(function, data, event.EventID())
+                    correlation_id = caller.correlation_id if caller else getattr(inputs, "correlation_id", "")
+                    structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
+                    call(inputs, caller)
+                    logger().info("consumed", seq=getattr(inputs, "seq", None))
+                except (ValidationError, DomainError) as error:
+                    if isinstance(error, Unavailable):
+                        failure = error
+                    else:
+                        # No attempt can succeed: to the dead letters at once.
+                        logger().error("dropped", error=type(error).__name__, reason=_reason(error))
+                        outcome = "drop"
+                except Exception as error:
+                    logger().error("failed", exc_info=error)
+                    failure = error
+            if failure is not None:
+                raise failure
+            return TopicEventResponse(outcome)
+
+        return consume
+
+    def _tick(self, function: Function, call: Callable[..., Any]) -> Callable[[BindingRequest], None]:
+        def tick(request: BindingRequest) -> None:
+            structlog.contextvars.bind_contextvars(function=function.name)
+            self._publisher.ready()
+            call(None, None)
+
+        return tick
+
+    def _healthz(self, request: InvokeMethodRequest) -> str:
+        self._database.one("select 1")
+        return '{"status":"ok"}'
+
+    def run(self) -> None:
+        """Serves until SIGTERM or SIGINT; then refuses new work and finishes what is under way.
+
+        Raises RuntimeError when the port is taken.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stopping.set())
+        self._database.open()
+        if self._settings.broker == "in-memory":
+            threading.Thread(target=self._recover, name="recover", daemon=True).start()
+        else:
+            self._publisher.ready()
+        self._publisher.start()
+        served = threading.Thread(
+            target=self._app.run, args=(self._settings.app_port, self._settings.host), name="server", daemon=True
+        )
+        served.start()
+        logger().info("serving", functions=[f.name for f in self._functions], port=self._settings.app_port)
+        while served.is_alive() and not self._stopping.wait(0.5):
+            pass
+        if not self._stopping.is_set():
+            raise RuntimeError(f"cannot serve on {self._settings.host}:{self._settings.app_port}: is it in use?")
+        logger().info("stopping")
+        self._server.stop(self._settings.grace_seconds).wait()
+        self._publisher.stop(self._settings.grace_seconds)
+        self._database.close()
+
+    @property
+    def _server(self) -> grpc.Server:
+        server: grpc.Server = self._app._server  # App.stop() gives what is under way no time
+        return server
+
+    def _recover(self) -> None:
+        """Gives a broker that forgets again what it may have lost when it stopped."""
+        while not self._stopping.is_set():
+            try:
+                self._reminders.forget_claims()
+                self._outbox.replay_recent()
+                self._publisher.wake(self._outbox.pending_users(10_000))
+                return
+            except Unavailable:
+                self._stopping.wait(1)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, InvalidInput):
+        return str(error)
+    if isinstance(error, ValidationError):
+        return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))[:500]
+    return str(error)
+
+

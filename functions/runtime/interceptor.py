@@ -1,0 +1,121 @@
+"""The one gRPC interceptor: what the SDK drops on the way in, and how errors leave."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+import structlog
+from dapr.proto import appcallback_v1
+from google.rpc import code_pb2
+from grpc_status import rpc_status
+
+from functions.runtime.errors import status_of
+from functions.runtime.logs import logger
+from functions.tasks.errors import DomainError, NotFound
+from functions.tasks.values import uuid7
+
+_CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What the SDK does not hand to a method: verb, raw query, and headers (lower-case names)."""
+
+    verb: str
+    query: str
+    headers: dict[str, str]
+    correlation_id: str
+
+
+_current: ContextVar[Invocation] = ContextVar("invocation")
+
+
+def current() -> Invocation:
+    """The invocation that this thread handles. Raises LookupError outside one."""
+    return _current.get()
+
+
+class Interceptor(grpc.ServerInterceptor):
+    """Gives methods their `Invocation`, binds the correlation id to the log, and turns every exception into a
+    status that says nothing of the inside."""
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Any, Any] | None],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        handler = continuation(handler_call_details)
+        method = handler_call_details.method.rpartition("/")[2]
+        if handler is None or handler.unary_unary is None:
+            return handler
+        if method == "ListTopicSubscriptions":
+            # Subscriptions are declared in a file rendered from the triggers (components/subscriptions.yaml);
+            # what a program lists itself would take precedence over it.
+            return grpc.unary_unary_rpc_method_handler(
+                lambda request, context: appcallback_v1.ListTopicSubscriptionsResponse(),
+                request_deserializer=handler.request_deserializer,
+                response_serializer=handler.response_serializer,
+            )
+        wrapped = _invoke if method == "OnInvoke" else _guard
+        inner = handler.unary_unary
+        return grpc.unary_unary_rpc_method_handler(
+            lambda request, context: wrapped(inner, request, context),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+
+def _invoke(inner: Callable[[Any, Any], Any], request: Any, context: grpc.ServicerContext) -> Any:
+    """OnInvoke: an HTTP invocation."""
+    headers = {key.lower(): value for key, value in context.invocation_metadata() if isinstance(value, str)}
+    extension = request.http_extension
+    call = Invocation(
+        verb=type(extension).Verb.Name(extension.verb),
+        query=extension.querystring,
+        headers=headers,
+        correlation_id=correlation_id(headers),
+    )
+    _current.set(call)
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(correlation_id=call.correlation_id, function=request.method)
+    began = time.perf_counter()
+    code = code_pb2.OK
+    try:
+        return inner(request, context)
+    except Exception as error:
+        status = status_of(NotFound("function") if isinstance(error, NotImplementedError) else error, call.correlation_id)
+        code = status.code
+        if code in (code_pb2.INTERNAL, code_pb2.UNAVAILABLE):
+            logger().error("failed", exc_info=error)
+        context.abort_with_status(rpc_status.to_status(status))
+    finally:
+        milliseconds = round((time.perf_counter() - began) * 1000, 2)
+        logger().info("invoked", verb=call.verb, code=code_pb2.Code.Name(code), milliseconds=milliseconds)
+
+
+def _guard(inner: Callable[[Any, Any], Any], request: Any, context: grpc.ServicerContext) -> Any:
+    """Messages, ticks and the rest: an exception is logged here and asks Dapr for another attempt."""
+    structlog.contextvars.clear_contextvars()
+    try:
+        return inner(request, context)
+    except Exception as error:
+        expected = isinstance(error, DomainError)
+        logger().error("failed", error=str(error) if expected else None, exc_info=None if expected else error)
+        context.abort(grpc.StatusCode.UNAVAILABLE if expected else grpc.StatusCode.INTERNAL, "failed")
+
+
+def correlation_id(headers: dict[str, str]) -> str:
+    """The caller's `X-Correlation-Id` where it is a plain token, else the trace id (W3C traceparent), else new."""
+    given = headers.get("x-correlation-id", "")
+    if _CORRELATION_ID.fullmatch(given):
+        return given
+    trace = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+    return trace[1] if trace else str(uuid7(datetime.now(UTC)))

@@ -1,0 +1,124 @@
+"""The Dapr sidecar, as the functions see it: publish, and call output bindings."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import grpc
+from dapr.proto import api_service_v1, api_v1
+
+from functions.runtime.logs import logger
+from functions.runtime.settings import Settings
+from functions.tasks.errors import Unavailable
+from functions.tasks.events import ChangeEvent, Event, topic_of
+
+TIMEOUT = 10.0
+"""Seconds that a call to the sidecar may take."""
+
+
+class Sidecar:
+    """One lazily connected channel a process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._metadata = (("dapr-api-token", settings.dapr_api_token),) if settings.dapr_api_token else ()
+        self._mail = threading.Lock()
+
+    @cached_property
+    def _stub(self) -> api_service_v1.DaprStub:
+        options = [("grpc.max_receive_message_length", 16 << 20), ("grpc.max_reconnect_backoff_ms", 1000)]
+        channel = grpc.insecure_channel(f"127.0.0.1:{self._settings.dapr_grpc_port}", options=options)
+        return api_service_v1.DaprStub(channel)  # type: ignore[no-untyped-call]  # generated code
+
+    def publish(self, topic: str, messages: Sequence[tuple[str, str, Event]]) -> None:
+        """Publishes (key, id, event) messages in order: those of one key reach their consumers in this order.
+
+        A durable broker gets them in one bulk. The in-memory one would take a bulk in parallel
+        (dapr/pkg/runtime/pubsub/default_bulkpub.go), so it gets them one after the other. Raises Unavailable when
+        a message was not accepted: any of the others may have been.
+        """
+        if not messages:
+            return
+        entries = [(key, identity, event.model_dump_json().encode()) for key, identity, event in messages]
+        try:
+            if self._settings.broker == "durable":
+                self._bulk(topic, entries)
+            else:
+                for entry in entries:
+                    self._single(topic, *entry)
+        except grpc.RpcError as error:
+            raise Unavailable("the broker does not answer: try again") from error
+
+    def publish_changes(self, events: list[ChangeEvent]) -> None:
+        """Publishes entries of change logs, each on the topic of its type; order is kept within each topic."""
+        by_topic: dict[str, list[tuple[str, str, Event]]] = {}
+        for event in events:
+            message = (str(event.user_id), str(event.event_id), event)
+            by_topic.setdefault(topic_of(event.type), []).append(message)
+        for topic, messages in by_topic.items():
+            self.publish(topic, messages)
+
+    def _single(self, topic: str, key: str, identity: str, data: bytes) -> None:
+        self._stub.PublishEvent(
+            api_v1.PublishEventRequest(
+                pubsub_name=self._settings.pubsub,
+                topic=topic,
+                data=data,
+                data_content_type="application/json",
+                metadata={"partitionKey": key, "cloudevent.id": identity},
+            ),
+            timeout=TIMEOUT,
+            metadata=self._metadata,
+        )
+
+    def _bulk(self, topic: str, entries: list[tuple[str, str, bytes]]) -> None:
+        answer = self._stub.BulkPublishEventAlpha1(
+            api_v1.BulkPublishRequest(
+                pubsub_name=self._settings.pubsub,
+                topic=topic,
+                entries=[
+                    api_v1.BulkPublishRequestEntry(
+                        entry_id=str(index),
+                        event=data,
+                        content_type="application/json",
+                        metadata={"partitionKey": key, "cloudevent.id": identity},
+                    )
+                    for index, (key, identity, data) in enumerate(entries)
+                ],
+            ),
+            timeout=TIMEOUT,
+            metadata=self._metadata,
+        )
+        if answer.failedEntries:
+            logger().warning("publish_failed", topic=topic, failed=len(answer.failedEntries))
+            raise Unavailable("the broker does not answer: try again")
+
+    def send_mail(self, *, to: str, subject: str, html: str) -> None:
+        """Sends one email through the smtp binding; raises Unavailable when the server did not take it.
+
+        One at a time: Dapr's binding keeps the recipient and subject of a request in memory that all its
+        requests share (components-contrib bindings/smtp/smtp.go, mergeWithRequestMetadata), so two at once
+        could reach each other's addressees.
+        """
+        metadata = {"emailFrom": self._settings.mail_from, "emailTo": to, "subject": subject}
+        with self._mail:
+            self._invoke("smtp", "create", html.encode(), metadata)
+
+    def _invoke(self, binding: str, operation: str, data: bytes, metadata: dict[str, str]) -> Any:
+        try:
+            return self._stub.InvokeBinding(
+                api_v1.InvokeBindingRequest(name=binding, operation=operation, data=data, metadata=metadata),
+                timeout=TIMEOUT,
+                metadata=self._metadata,
+            )
+        except grpc.RpcError as error:
+            raise Unavailable(f"{binding}: {_reason(error)}") from error
+
+
+def _reason(error: grpc.RpcError) -> str:
+    details = error.details() if isinstance(error, grpc.Call) else None
+    return json.dumps(str(details or error))[1:-1][:300]

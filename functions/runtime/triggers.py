@@ -1,0 +1,136 @@
+"""Triggers: what makes a function run, declared above it as data, so that tools can render it.
+
+    @http("POST", "/api/tasks")
+    @on("task.create")
+    def create_task(command: CreateTask, ...) -> Task: ...
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import typing
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+Verb = typing.Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Http:
+    """A REST path at the edge. `fixed` are inputs that the path or the verb itself says, e.g. action=reopen."""
+
+    verb: Verb
+    path: str
+    fixed: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A subscription. What still fails after all attempts goes to `dead_letter`, where one is named."""
+
+    name: str
+    dead_letter: str | None = None
+
+
+@dataclass(frozen=True)
+class Cron:
+    """A tick of the cron binding `binding`. `schedule` as in Dapr's bindings.cron: `@every 1s` or six fields."""
+
+    binding: str
+    schedule: str
+
+
+Trigger = Http | Topic | Cron
+
+
+@dataclass(frozen=True)
+class Function:
+    """A capability: its app-id, its handler, and what triggers it."""
+
+    name: str
+    handler: Callable[..., Any]
+    triggers: tuple[Trigger, ...]
+
+    @property
+    def https(self) -> list[Http]:
+        return [trigger for trigger in self.triggers if isinstance(trigger, Http)]
+
+    @property
+    def topics(self) -> list[Topic]:
+        return [trigger for trigger in self.triggers if isinstance(trigger, Topic)]
+
+    @property
+    def crons(self) -> list[Cron]:
+        return [trigger for trigger in self.triggers if isinstance(trigger, Cron)]
+
+    @property
+    def hints(self) -> dict[str, Any]:
+        """The types of the handler's parameters, and `return`."""
+        return typing.get_type_hints(self.handler)
+
+    @property
+    def input(self) -> type[BaseModel] | None:
+        """The model of the inputs: the type of the handler's first parameter, where that is a model."""
+        first = next(iter(inspect.signature(self.handler).parameters), None)
+        kind = self.hints[first] if first else None
+        return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+    @property
+    def summary(self) -> str:
+        return (inspect.getdoc(inspect.getmodule(self.handler)) or "").partition("\n")[0]
+
+
+def _declare(trigger: Trigger) -> Callable[[Handler], Handler]:
+    def decorate(handler: Handler) -> Handler:
+        handler.__dict__["triggers"] = (trigger, *handler.__dict__.get("triggers", ()))
+        return handler
+
+    return decorate
+
+
+def http(verb: Verb, path: str, **fixed: Any) -> Callable[[Handler], Handler]:
+    """Runs the function for `verb path` at the edge, and for the Dapr spelling; `{name}` is a path parameter."""
+    return _declare(Http(verb, path, fixed))
+
+
+def on(topic: str, *, dead_letter: str | None = None) -> Callable[[Handler], Handler]:
+    """Runs the function for each message of `topic`; an exception asks for it again."""
+    return _declare(Topic(topic, dead_letter))
+
+
+def cron(binding: str, schedule: str) -> Callable[[Handler], Handler]:
+    """Runs the function at each tick of the cron binding `binding`."""
+    return _declare(Cron(binding, schedule))
+
+
+def names() -> list[str]:
+    """The app-ids of all functions: the modules of the package `functions`, without importing them."""
+    import functions
+
+    return sorted(
+        module.name.replace("_", "-")
+        for module in pkgutil.iter_modules(functions.__path__)
+        if not module.ispkg and not module.name.startswith("_")
+    )
+
+
+def load(wanted: Iterable[str] = ()) -> list[Function]:
+    """The functions of these app-ids, or all. Raises LookupError for an unknown one."""
+    known = names()
+    chosen = list(wanted) or known
+    for name in chosen:
+        if name not in known:
+            raise LookupError(f"no function {name!r}: choose from {', '.join(known)}")
+    return [_function(name) for name in chosen]
+
+
+def _function(name: str) -> Function:
+    module = importlib.import_module(f"functions.{name.replace('-', '_')}")
+    handler = getattr(module, name.replace("-", "_"))
+    return Function(name, handler, handler.triggers)

@@ -1,0 +1,85 @@
+"""The connection pool, and the one place that says what a failing database means to a caller."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection, OperationalError
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from functions.tasks.errors import Unavailable
+
+Row = dict[str, Any]
+
+ATTEMPTS = 3
+BACK_OFF = 0.1
+"""Seconds before the second attempt; doubled before the third."""
+
+
+class Database:
+    """A pool of autocommit connections: each call is one statement, one transaction and one round trip.
+
+    A statement that fails because the connection broke is sent again: every write here is idempotent (its keys
+    are made before, and it is guarded by the version it was planned on). Raises Unavailable when all attempts
+    failed.
+    """
+
+    def __init__(self, url: str, *, size: int = 20, timeout: float = 5.0) -> None:
+        """`size` connections at most; a call waits `timeout` seconds for one."""
+        self.on_change: Callable[[Iterable[UUID]], None] = lambda users: None
+        """Called after a commit that appended to these users' change logs."""
+        self._pool: ConnectionPool[Connection[DictRow]] = ConnectionPool(
+            url,
+            min_size=1,
+            max_size=size,
+            timeout=timeout,
+            open=False,
+            name="tickler",
+            kwargs={
+                "autocommit": True,
+                "row_factory": dict_row,
+                "prepare_threshold": 2,
+                "connect_timeout": 5,
+                "options": "-c timezone=UTC -c statement_timeout=30s",
+            },
+        )
+
+    def open(self) -> None:
+        """Begins to connect, in the background: a database that is down yet is no reason not to start."""
+        self._pool.open(wait=False)
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def all(self, query: str, params: Row | Sequence[Any] = ()) -> list[Row]:
+        """The rows of one statement."""
+        pause = BACK_OFF
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with self._pool.connection() as connection:
+                    cursor = connection.execute(query.encode(), params)
+                    return cursor.fetchall() if cursor.description else []
+            except (OperationalError, PoolTimeout) as error:
+                if attempt == ATTEMPTS or isinstance(error, PoolTimeout):
+                    raise Unavailable("the database does not answer: try again") from error
+            time.sleep(pause)
+            pause *= 2
+        raise AssertionError("unreachable")
+
+    def one(self, query: str, params: Row | Sequence[Any] = ()) -> Row | None:
+        """The first row of one statement, or None."""
+        rows = self.all(query, params)
+        return rows[0] if rows else None
+
+    def connection(self) -> Any:
+        """A connection of the pool, as a context manager, for what needs more than one statement."""
+        return self._pool.connection()
+
+
+def json_time(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()

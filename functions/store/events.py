@@ -1,0 +1,138 @@
+"""The change log as an outbox, and the activity log that consumers make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from functions.store.database import Database
+from functions.tasks.events import ChangeEvent
+from functions.tasks.models import Activity, ActivityPage, Caller
+from functions.tasks.query import ListActivity, decode_cursor, encode_cursor
+
+Publish = Callable[[list[ChangeEvent]], None]
+
+REPLAY = timedelta(minutes=10)
+"""How far before the last publication a broker that forgets is given events again."""
+
+SEEN_WITHIN = timedelta(seconds=20)
+"""How soon after its publication an event is in the activity log, unless it was lost. Longer than all attempts."""
+
+
+class Outbox:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def pending_users(self, limit: int) -> list[UUID]:
+        """Users with unpublished events."""
+        rows = self._database.all(
+            "select distinct user_id from (select user_id from events where published_at is null limit %s) e",
+            (limit,),
+        )
+        return [row["user_id"] for row in rows]
+
+    def publish(self, users: Iterable[UUID], publish: Publish, limit: int = 500) -> int:
+        """Publishes the unpublished events of `users` in order, through `publish`, and marks them.
+
+        A user whom another publisher serves right now is left to it (an advisory lock each, for the
+        transaction): so a user's events leave in order of `seq`, whoever publishes them. When `publish` raises,
+        nothing is marked. Answers how many events were published; `limit` at most.
+        """
+        with self._database.connection() as connection, connection.transaction():
+            # Locked first, read afterwards: the read must see what the last holder of the lock marked.
+            mine = [
+                row["user_id"]
+                for row in connection.execute(
+                    "select user_id from unnest(%s::uuid[]) as u (user_id)"
+                    " where pg_try_advisory_xact_lock(hashtextextended(user_id::text, 0))",
+                    (sorted(set(users)),),
+                )
+            ]
+            rows = connection.execute(
+                "select event_id, type, user_id, seq, occurred_at, correlation_id, entity_type, entity_id, data"
+                " from events where published_at is null and user_id = any(%s) order by user_id, seq limit %s",
+                (mine, limit),
+            ).fetchall()
+            if rows:
+                publish([ChangeEvent.model_construct(**row) for row in rows])
+                connection.execute(
+                    "update events set published_at = clock_timestamp()"
+                    " where (user_id, seq) in (select * from unnest(%s::uuid[], %s::bigint[]))",
+                    ([row["user_id"] for row in rows], [row["seq"] for row in rows]),
+                )
+            return len(rows)
+
+    def replay_unseen(self, now: datetime) -> None:
+        """Marks as unpublished what a broker that forgets has lost: recent events that the activity log has not
+        seen though they were published a while ago."""
+        self._database.all(
+            "update events e set published_at = null where published_at between %s and %s and not exists ("
+            " select from activity a where a.user_id = e.user_id and a.seq = e.seq)",
+            (now - REPLAY, now - SEEN_WITHIN),
+        )
+
+    def replay_recent(self) -> None:
+        """The same at a start, when no consumer has anything under way: the events of the last REPLAY before
+        the newest publication, and any that the activity log has not seen."""
+        self._database.all(
+            "update events e set published_at = null"
+            " where published_at >= (select max(published_at) from events where published_at is not null) - %s::interval"
+            " or published_at is not null and not exists ("
+            "   select from activity a where a.user_id = e.user_id and a.seq = e.seq)",
+            (REPLAY,),
+        )
+
+
+class ActivityLog:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def append(self, event: ChangeEvent, details: dict[str, Any]) -> None:
+        """Keeps an event, once: its key is (user_id, seq)."""
+        self._database.all(
+            "insert into activity (user_id, seq, event_id, event_type, entity_type, entity_id,"
+            "  task_id, occurred_at, details)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing",
+            (
+                event.user_id,
+                event.seq,
+                event.event_id,
+                event.type,
+                event.entity_type,
+                event.entity_id,
+                event.entity_id if event.entity_type == "task" else event.data.get("task_id"),
+                event.occurred_at,
+                Jsonb(details),
+            ),
+        )
+
+    def page(self, caller: Caller, query: ListActivity) -> ActivityPage:
+        """Newest first. Raises InvalidInput for a cursor that is not one."""
+        where = ["user_id = %(user_id)s"]
+        params: dict[str, Any] = {"user_id": caller.user_id, "rows": query.limit + 1, "offset": query.offset}
+        for clause, name, value in (
+            ("occurred_at >= %(from)s", "from", query.from_),
+            ("occurred_at < %(to)s", "to", query.to),
+            ("event_type = any(%(event_type)s)", "event_type", query.event_type),
+            ("entity_type = any(%(entity_type)s)", "entity_type", query.entity_type),
+            ("entity_id = %(entity_id)s", "entity_id", query.entity_id),
+            ("task_id = %(task_id)s", "task_id", query.task_id),
+        ):
+            if value is not None:
+                where.append(clause)
+                params[name] = value
+        if query.cursor is not None:
+            (params["before"],) = decode_cursor(query.cursor, "seq", ("bigint",))
+            where.append("seq < %(before)s")
+        rows = self._database.all(
+            "select event_id as id, seq, event_type, entity_type, entity_id, occurred_at as timestamp, details"
+            " from activity where " + " and ".join(where) + " order by seq desc limit %(rows)s offset %(offset)s",
+            params,
+        )
+        items = [Activity.model_validate(row) for row in rows[: query.limit]]
+        more = len(rows) > len(items)
+        return ActivityPage(items=items, next_cursor=encode_cursor(["seq", items[-1].seq]) if more else None)

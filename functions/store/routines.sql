@@ -1,0 +1,235 @@
+-- The writes, each one statement for its caller: lock the user's row, change, and append to the change log, in
+-- one transaction and one round trip. Applied again whenever this file changes.
+
+-- A reminder as the API answers it.
+create or replace function reminder_json(r reminders) returns jsonb language sql stable as $$
+    select jsonb_build_object(
+        'id', r.reminder_id, 'offset', r."offset", 'at', r.at, 'scheduled_time', r.scheduled_time,
+        'status', r.status, 'delivery_channel', r.delivery_channel)
+$$;
+
+-- A task as the API answers it.
+create or replace function task_json(t tasks) returns jsonb language sql stable as $$
+    select jsonb_build_object(
+        'id', t.task_id,
+        'title', t.title,
+        'description', t.description,
+        'status', t.status,
+        'priority', t.priority,
+        'due_date', coalesce(to_jsonb(t.due_on), to_jsonb(t.due_at)),
+        'time_zone', t.time_zone,
+        'all_day', t.due_on is not null,
+        'tags', (
+            select coalesce(jsonb_agg(jsonb_build_object('id', tag_id, 'name', name, 'color', color) order by key), '[]')
+            from task_tags join tags using (user_id, tag_id)
+            where task_tags.user_id = t.user_id and task_tags.task_id = t.task_id),
+        'reminder_offset', t.reminder_offset,
+        'reminders', (
+            select coalesce(jsonb_agg(reminder_json(r) order by scheduled_time, reminder_id), '[]')
+            from reminders r where r.user_id = t.user_id and r.task_id = t.task_id),
+        'recurrence', t.recurrence,
+        'recurrence_id', t.recurrence_id,
+        'occurrence', t.occurrence,
+        'series_start', t.series_start,
+        'version', t.version,
+        'created_at', t.created_at,
+        'updated_at', t.updated_at,
+        'completed_at', t.completed_at)
+$$;
+
+-- Appends to the user's change log; the row lock on users makes seq gapless and in commit order.
+create or replace function append_event(
+    p_user_id uuid, p_event_id uuid, p_type text, p_entity_type text, p_entity_id uuid,
+    p_occurred_at timestamptz, p_correlation_id text, p_data jsonb
+) returns bigint language plpgsql as $$
+declare
+    next_seq bigint;
+begin
+    update users set seq = seq + 1 where user_id = p_user_id returning seq into strict next_seq;
+    insert into events (user_id, seq, event_id, type, entity_type, entity_id, occurred_at, correlation_id, data)
+    values (p_user_id, next_seq, p_event_id, p_type, p_entity_type, p_entity_id, p_occurred_at, p_correlation_id, p_data);
+    return next_seq;
+end $$;
+
+-- Locks the user's row, which it makes at a user's first command.
+create or replace function lock_user(p_user_id uuid, p_name text, p_email text) returns void language plpgsql as $$
+begin
+    perform from users where user_id = p_user_id for no key update;
+    if not found then
+        insert into users (user_id, name, email) values (p_user_id, p_name, p_email) on conflict do nothing;
+        perform from users where user_id = p_user_id for no key update;
+    end if;
+end $$;
+
+-- Writes one planned change of a task (see planning.Change). Answers the outcome and the task:
+--   saved   as written
+--   exists  it was created before (by id, or as this occurrence of its series): nothing changed
+--   stale   its version is not p_expected_version: nothing changed
+--   gone    it is not there, or was deleted; or the task it follows is no longer completed: nothing changed
+create or replace function save_task(
+    p_user jsonb, p_task jsonb, p_expected_version integer, p_after uuid,
+    p_tags jsonb, p_reminders jsonb, p_event jsonb
+) returns table (outcome text, task jsonb) language plpgsql as $$
+declare
+    owner uuid := p_user ->> 'user_id';
+    new tasks := jsonb_populate_record(null::tasks, p_task);
+    old tasks;
+    tag record;
+    tag_ids uuid[] := '{}';
+    at timestamptz := p_event ->> 'occurred_at';
+begin
+    perform lock_user(owner, p_user ->> 'name', p_user ->> 'email');
+    select * into old from tasks
+    where user_id = owner and (task_id = new.task_id
+        or p_expected_version = 0 and recurrence_id = new.recurrence_id and occurrence = new.occurrence);
+    if p_expected_version = 0 and found then
+        return query select case when old.deleted_at is null then 'exists' else 'gone' end, task_json(old);
+        return;
+    elsif p_expected_version > 0 and (not found or old.deleted_at is not null)
+        or p_after is not null and not exists (
+            select from tasks
+            where user_id = owner and task_id = p_after and status = 'completed' and deleted_at is null) then
+        return query select 'gone', null::jsonb;
+        return;
+    elsif old.version <> p_expected_version then
+        return query select 'stale', task_json(old);
+        return;
+    end if;
+
+    new.user_id := owner;
+    new.search := array_to_tsvector(array(select jsonb_array_elements_text(p_task -> 'words')));
+    if p_expected_version = 0 then
+        insert into tasks select new.*;
+    else
+        update tasks set
+            title = new.title, description = new.description, status = new.status, priority = new.priority,
+            due_at = new.due_at, due_on = new.due_on, overdue_at = new.overdue_at, time_zone = new.time_zone,
+            reminder_offset = new.reminder_offset, recurrence = new.recurrence,
+            recurrence_id = new.recurrence_id, occurrence = new.occurrence, series_start = new.series_start,
+            version = new.version, updated_at = new.updated_at, completed_at = new.completed_at,
+            deleted_at = new.deleted_at, title_key = new.title_key, search = new.search
+        where user_id = owner and task_id = new.task_id;
+    end if;
+
+    if p_tags is not null then
+        for tag in
+            select wanted.*, tags.tag_id as known
+            from jsonb_to_recordset(p_tags) as wanted (tag_id uuid, name text, key text, color text, event_id uuid)
+            left join tags on tags.user_id = owner and tags.key = wanted.key
+        loop
+            if tag.known is null then
+                insert into tags (user_id, tag_id, name, key, color)
+                values (owner, tag.tag_id, tag.name, tag.key, tag.color);
+                perform append_event(
+                    owner, tag.event_id, 'tag.created', 'tag', tag.tag_id, at, p_event ->> 'correlation_id',
+                    jsonb_build_object('tag', jsonb_build_object('id', tag.tag_id, 'name', tag.name, 'color', tag.color)));
+            end if;
+            tag_ids := tag_ids || coalesce(tag.known, tag.tag_id);
+        end loop;
+        delete from task_tags where user_id = owner and task_id = new.task_id and tag_id <> all (tag_ids);
+        insert into task_tags (user_id, task_id, tag_id)
+        select owner, new.task_id, unnest(tag_ids) on conflict do nothing;
+    end if;
+
+    if p_expected_version > 0 then
+        delete from reminders r
+        where r.user_id = owner and r.task_id = new.task_id and r.status in ('pending', 'cancelled')
+            and not exists (
+                select from jsonb_array_elements(p_reminders) kept where (kept ->> 'reminder_id')::uuid = r.reminder_id);
+    end if;
+    insert into reminders (user_id, reminder_id, task_id, "offset", at, scheduled_time, delivery_channel, status)
+    select owner, r.reminder_id, new.task_id, r."offset", r.at, r.scheduled_time, r.delivery_channel, r.status
+    from jsonb_to_recordset(p_reminders) as r (
+        reminder_id uuid, "offset" text, at timestamptz, scheduled_time timestamptz, delivery_channel text, status text)
+    on conflict (user_id, reminder_id) do update set status = 'cancelled'
+    where reminders.status = 'pending' and excluded.status = 'cancelled';
+
+    perform append_event(
+        owner, (p_event ->> 'event_id')::uuid, p_event ->> 'type', 'task', new.task_id, at,
+        p_event ->> 'correlation_id',
+        jsonb_build_object('task', task_json(new)) || (p_event -> 'data'));
+    return query select 'saved', task_json(new);
+end $$;
+
+-- Records the outcome of deliveries (sent or failed), each with its event, and settles a reminder once none of
+-- its deliveries is pending: sent, late (more than a minute after its time) or failed. One that was recorded
+-- before changes nothing. Users are locked in one order, so that two batches cannot deadlock.
+create or replace function record_deliveries(
+    p_deliveries jsonb, p_status text, p_reason text, p_now timestamptz, p_correlation_id text
+) returns integer language plpgsql as $$
+declare
+    d record;
+    r reminders;
+    recorded integer := 0;
+begin
+    for d in
+        select * from jsonb_to_recordset(p_deliveries) as x (
+            user_id uuid, reminder_id uuid, task_id uuid, title text, scheduled_time timestamptz,
+            channel text, address text, event_id uuid)
+        order by user_id, reminder_id
+    loop
+        perform from users where user_id = d.user_id for no key update;
+        update deliveries x set
+            status = p_status, attempted_at = null, reason = p_reason,
+            delivered_at = case when p_status = 'sent' then p_now end
+        where x.user_id = d.user_id and x.reminder_id = d.reminder_id and x.channel = d.channel
+            and x.address = d.address and x.status = 'pending';
+        continue when not found;
+        recorded := recorded + 1;
+        update reminders set status = (
+            select case
+                when bool_or(x.status = 'sent') and p_now > scheduled_time + interval '1 minute' then 'late'
+                when bool_or(x.status = 'sent') then 'sent'
+                else 'failed' end
+            from deliveries x where x.user_id = d.user_id and x.reminder_id = d.reminder_id)
+        where user_id = d.user_id and reminder_id = d.reminder_id and status = 'pending'
+            and not exists (
+                select from deliveries x
+                where x.user_id = d.user_id and x.reminder_id = d.reminder_id and x.status = 'pending');
+        select * into r from reminders where user_id = d.user_id and reminder_id = d.reminder_id;
+        perform append_event(
+            d.user_id, d.event_id, 'reminder.' || p_status, 'reminder', d.reminder_id, p_now, p_correlation_id,
+            jsonb_build_object(
+                'task_id', d.task_id, 'title', d.title, 'channel', d.channel, 'reminder', reminder_json(r),
+                'scheduled_time', d.scheduled_time, 'reason', p_reason,
+                'delivered_at', case when p_status = 'sent' then p_now end,
+                'lateness_seconds', round(extract(epoch from p_now - d.scheduled_time), 3)));
+    end loop;
+    return recorded;
+end $$;
+
+-- Writes one change of a tag (tag.created, tag.updated, tag.deleted) with its event. Answers the outcome
+-- (saved; exists: another tag has that name; gone: no such tag) and the tag.
+create or replace function save_tag(
+    p_user jsonb, p_type text, p_tag jsonb, p_event_id uuid, p_now timestamptz, p_correlation_id text
+) returns table (outcome text, tag jsonb) language plpgsql as $$
+declare
+    owner uuid := p_user ->> 'user_id';
+    id uuid := p_tag ->> 'id';
+    saved tags;
+begin
+    perform lock_user(owner, p_user ->> 'name', p_user ->> 'email');
+    if p_type <> 'tag.created' and not exists (select from tags where user_id = owner and tag_id = id) then
+        return query select 'gone', null::jsonb;
+        return;
+    elsif exists (select from tags where user_id = owner and key = p_tag ->> 'key' and tag_id <> id) then
+        return query select 'exists', null::jsonb;
+        return;
+    end if;
+    if p_type = 'tag.created' then
+        insert into tags (user_id, tag_id, name, key, color)
+        values (owner, id, p_tag ->> 'name', p_tag ->> 'key', p_tag ->> 'color') returning * into saved;
+    elsif p_type = 'tag.updated' then
+        update tags set
+            name = coalesce(p_tag ->> 'name', name), key = coalesce(p_tag ->> 'key', key),
+            color = coalesce(p_tag ->> 'color', color)
+        where user_id = owner and tag_id = id returning * into saved;
+    else
+        delete from tags where user_id = owner and tag_id = id returning * into saved;
+    end if;
+    tag := jsonb_build_object('id', saved.tag_id, 'name', saved.name, 'color', saved.color);
+    perform append_event(
+        owner, p_event_id, p_type, 'tag', id, p_now, p_correlation_id, jsonb_build_object('tag', tag));
+    outcome := 'saved';
+    return next;
+end $$;

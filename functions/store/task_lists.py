@@ -1,0 +1,88 @@
+"""Lists of tasks: filters, full-text search and keyset pages."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from functions.store.database import Database
+from functions.tasks.models import Caller, Task, TaskPage
+from functions.tasks.query import ListTasks, decode_cursor, encode_cursor, search_expression
+
+# Tasks without a due date sort last in both orders. The first expression has an index.
+_NO_DUE_DATE: dict[str, str] = {
+    "asc": "coalesce(t.due_at, 'infinity')",
+    "desc": "coalesce(t.due_at, '-infinity')",
+}
+_COLUMNS: dict[str, tuple[str, str]] = {
+    "priority": ("t.priority", "priority"),
+    "created_at": ("t.created_at", "timestamptz"),
+    "title": ("t.title_key", "text"),
+}
+_TAGGED = (
+    "select count(*) from task_tags x join tags g using (user_id, tag_id)"
+    " where x.user_id = t.user_id and x.task_id = t.task_id and g.key = any(%({keys})s)"
+)
+
+
+class TaskLists:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def page(self, caller: Caller, query: ListTasks, now: datetime) -> TaskPage:
+        """One page of the caller's tasks. No page skips or repeats a task that stays as it is: each begins
+        after the sort key of the last task of the page before. Raises InvalidInput for a cursor of another sort.
+        """
+        column, kind = _COLUMNS.get(query.sort_by, (_NO_DUE_DATE[query.sort_order], "timestamptz"))
+        descending = query.sort_order == "desc"
+        where, params = _conditions(caller, query, now)
+        sort = f"{query.sort_by} {query.sort_order}"
+        if query.cursor is not None:
+            params["after"], params["after_id"] = decode_cursor(query.cursor, sort, (kind, "uuid"))
+            comparison = "<" if descending else ">"
+            where.append(f"({column}, t.task_id) {comparison} (%(after)s::{kind}, %(after_id)s::uuid)")
+        direction = "desc" if descending else "asc"
+        rows = self._database.all(
+            f"select task_json(t) as task, jsonb_build_array({column}, t.task_id) as key from tasks t"
+            f" where {' and '.join(where)}"
+            f" order by {column} {direction}, t.task_id {direction} limit %(rows)s",
+            {**params, "rows": query.limit + 1},
+        )
+        page = rows[: query.limit]
+        return TaskPage(
+            items=[Task.model_validate(row["task"]) for row in page],
+            next_cursor=encode_cursor([sort, *page[-1]["key"]]) if len(rows) > len(page) else None,
+        )
+
+
+def _conditions(caller: Caller, query: ListTasks, now: datetime) -> tuple[list[str], dict[str, Any]]:
+    where: list[str] = ["t.user_id = %(user_id)s", "t.deleted_at is null"]
+    params: dict[str, Any] = {"user_id": caller.user_id}
+    if query.status is not None:
+        where.append("t.status = %(status)s")
+        params["status"] = query.status
+    if query.priority:
+        where.append("t.priority = any(%(priority)s::priority[])")
+        params["priority"] = query.priority
+    if query.due_before is not None:
+        where.append("coalesce(t.due_at, 'infinity') < %(due_before)s")
+        params["due_before"] = query.due_before
+    if query.due_after is not None:
+        where.append("coalesce(t.due_at, 'infinity') > %(due_after)s and t.due_at is not null")
+        params["due_after"] = query.due_after
+    if query.overdue is not None:
+        overdue = "(t.status = 'open' and t.overdue_at is not null and t.overdue_at < %(now)s)"
+        where.append(overdue if query.overdue else f"not {overdue}")
+        params["now"] = now
+    if query.tags:
+        keys = sorted({name.casefold() for name in query.tags})
+        where.append(f"({_TAGGED.format(keys='tags')}) = %(tags_count)s")
+        params |= {"tags": keys, "tags_count": len(keys)}
+    if query.tags_any:
+        where.append(f"({_TAGGED.format(keys='tags_any')}) > 0")
+        params["tags_any"] = [name.casefold() for name in query.tags_any]
+    expression = search_expression(query.search or "")
+    if expression is not None:
+        where.append("t.search @@ %(search)s::tsquery")
+        params["search"] = expression
+    return where, params

@@ -1,0 +1,42 @@
+"""What can go wrong, in the domain's own words. `runtime.errors` maps each to a gRPC status."""
+
+from __future__ import annotations
+
+
+class DomainError(Exception):
+    """A refusal that the caller may read: its text never holds internals."""
+
+
+class InvalidInput(DomainError):
+    """An input that cannot be kept as given; `field` is its path in the request, e.g. `recurrence.interval`."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.description = message
+
+
+class NotFound(DomainError):
+    """Not there, or not the caller's: the two are never told apart."""
+
+    def __init__(self, entity: str) -> None:
+        super().__init__(f"no such {entity}")
+
+
+class StaleVersion(DomainError):
+    """The caller changed a version that is no longer the latest."""
+
+    def __init__(self, given: int, current: int) -> None:
+        super().__init__(f"version {given} is stale: the latest is {current}")
+
+
+class AlreadyExists(DomainError):
+    """The name or id is taken."""
+
+
+class Unauthenticated(DomainError):
+    """No token, or one that does not hold."""
+
+
+class Unavailable(DomainError):
+    """A dependency is down: the same request may succeed later."""

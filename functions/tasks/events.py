@@ -1,0 +1,122 @@
+"""The events that functions publish and consume. Consumers ignore fields that they do not know."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from functions.tasks.models import Caller, Channel, Task
+from functions.tasks.values import Instant
+
+TASK_CREATE = "task.create"
+TASK_EVENTS = "task.events"
+REMINDER_EVENTS = "reminder.events"
+REMINDER_DUE = "reminder.due"
+NOTIFICATION_SEND = "notification.send"
+NOTIFICATION_DLQ = "notification.dlq"
+
+
+class Event(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class ChangeEvent(Event):
+    """One entry of a user's change log: `seq` is gapless per user, in commit order."""
+
+    event_id: UUID
+    type: str
+    user_id: UUID
+    seq: int
+    occurred_at: Instant
+    correlation_id: str = ""
+    entity_type: str
+    entity_id: UUID
+    data: dict[str, Any] = {}
+
+
+class TaskEvent(ChangeEvent):
+    """On `task.events`: task.created, task.updated, task.completed, task.reopened, task.deleted (with `data.task`
+    and, for an update, `data.changes`: field -> [old, new]), tag.created, tag.updated, tag.deleted (`data.tag`)."""
+
+    entity_type: Literal["task", "tag"]
+
+
+class ReminderEvent(ChangeEvent):
+    """On `reminder.events`: reminder.sent, reminder.failed."""
+
+    entity_type: Literal["reminder"]
+
+
+class Command(Event):
+    """On a topic of commands (`task.create`): what an import or another system asks for on behalf of a user.
+
+    `command` has the inputs of the function. Without an `id` of its own, one is derived from the CloudEvent's,
+    so that a redelivery creates nothing new.
+    """
+
+    user_id: UUID
+    name: str = ""
+    email: str | None = None
+    correlation_id: str = ""
+    command: dict[str, Any]
+
+
+class DueReminder(Event):
+    """A reminder whose time has come, with what a notification says."""
+
+    user_id: UUID
+    reminder_id: UUID
+    task_id: UUID
+    title: str
+    due_date: str | None = None
+    time_zone: str = "UTC"
+    scheduled_time: Instant
+    delivery_channel: Channel | Literal["all"] = "all"
+
+
+class ReminderDue(Event):
+    """On `reminder.due`: a batch, so that a burst of reminders is a few messages."""
+
+    correlation_id: str = ""
+    reminders: Annotated[list[DueReminder], Field(min_length=1)]
+
+
+class Delivery(DueReminder):
+    """One reminder to one channel and address: the natural key of a notification."""
+
+    channel: Channel
+    address: str = Field(default="", description="where to: an email address; empty for in_app")
+
+
+class NotificationSend(Event):
+    """On `notification.send`: deliveries of one channel; only in_app ones are batched."""
+
+    correlation_id: str = ""
+    channel: Channel
+    deliveries: Annotated[list[Delivery], Field(min_length=1)]
+
+
+def caller_of(event: ChangeEvent) -> Caller:
+    """The user of a change, for what a consumer does on their behalf."""
+    return Caller(user_id=event.user_id, name="", correlation_id=event.correlation_id)
+
+
+def task_of(event: ChangeEvent) -> Task:
+    return Task.model_validate(event.data["task"])
+
+
+def topic_of(event_type: str) -> str:
+    """The topic that a change of this type is published on."""
+    return REMINDER_EVENTS if event_type.startswith("reminder.") else TASK_EVENTS
+
+
+def details_of(event: ChangeEvent) -> dict[str, Any]:
+    """What the activity log keeps of a change: enough to read it years later, without the whole task."""
+    data = event.data
+    if event.entity_type == "task":
+        task = data["task"]
+        kept = {name: task.get(name) for name in ("title", "due_date", "recurrence_id", "occurrence", "version")}
+        return kept | ({"changes": data["changes"]} if "changes" in data else {})
+    return dict(data)

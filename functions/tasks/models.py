@@ -1,0 +1,248 @@
+"""Tasks, tags and reminders, and the commands that change them, as the public API spells them."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from functions.tasks.errors import InvalidInput
+from functions.tasks.recurrence_model import Recurrence
+from functions.tasks.values import (
+    Bool,
+    Color,
+    Description,
+    DueDate,
+    Duration,
+    Instant,
+    Int,
+    TagName,
+    Title,
+    ZoneName,
+    before,
+    start_of_day,
+)
+
+Status = Literal["open", "completed"]
+Priority = Literal["low", "medium", "high", "urgent"]
+Channel = Literal["in_app", "email"]
+ReminderStatus = Literal["pending", "sent", "late", "cancelled", "failed"]
+
+
+class Caller(BaseModel):
+    """Who a command runs for, and the correlation id of the request that began it."""
+
+    model_config = ConfigDict(frozen=True)
+    user_id: UUID
+    name: str
+    email: str | None = None
+    correlation_id: str = ""
+
+
+class Input(BaseModel):
+    """Base of what callers send: an unknown field is refused, never dropped."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tag(BaseModel):
+    id: UUID
+    name: str
+    color: str
+
+
+class ReminderSpec(Input):
+    """When to remind: `offset` before the due date, or `at` an instant."""
+
+    offset: Duration | None = None
+    at: Instant | None = None
+    delivery_channel: Channel | Literal["all"] = "all"
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if (self.offset is None) == (self.at is None):
+            raise ValueError("give either offset or at")
+        return self
+
+
+class Reminder(BaseModel):
+    """One reminder of a task. `status` late means delivered more than a minute after `scheduled_time`."""
+
+    id: UUID
+    offset: Duration | None = None
+    at: Instant | None = None
+    scheduled_time: Instant
+    status: ReminderStatus = "pending"
+    delivery_channel: Channel | Literal["all"] = "all"
+
+
+class Task(BaseModel):
+    """A task as every function answers it."""
+
+    id: UUID
+    title: str
+    description: str = ""
+    status: Status = "open"
+    priority: Priority = "medium"
+    due_date: DueDate | None = None
+    time_zone: str = "UTC"
+    all_day: bool = False
+    tags: list[Tag] = []
+    reminder_offset: Duration | None = None
+    reminders: list[Reminder] = []
+    recurrence: Recurrence | None = None
+    recurrence_id: UUID | None = None
+    occurrence: int | None = None
+    version: int = 1
+    created_at: Instant
+    updated_at: Instant
+    completed_at: Instant | None = None
+    series_start: DueDate | None = Field(default=None, exclude=True)
+    """The due date of occurrence 1, which every later one is counted from. Kept, not answered."""
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def due_at(self) -> datetime | None:
+        """The due instant: for an all-day task, the moment its day begins in its own zone."""
+        if self.due_date is None or isinstance(self.due_date, datetime):
+            return self.due_date
+        return start_of_day(self.due_date, self.zone)
+
+    @property
+    def overdue_at(self) -> datetime | None:
+        """From when an open task is overdue: at its instant, or once its day is over in its own zone."""
+        if self.due_date is None or isinstance(self.due_date, datetime):
+            return self.due_date
+        return start_of_day(self.due_date + timedelta(days=1), self.zone)
+
+    def scheduled_time(self, spec: ReminderSpec | Reminder) -> datetime | None:
+        """When a reminder of this task fires; None for an offset without a due date."""
+        if spec.at is not None:
+            return spec.at.astimezone(UTC)
+        if spec.offset is None or self.due_at is None:
+            return None
+        return before(self.due_at, spec.offset, self.zone)
+
+
+class TaskFields(Input):
+    """What a caller may set on a task."""
+
+    title: Title
+    description: Description = ""
+    status: Status = "open"
+    priority: Priority = "medium"
+    due_date: DueDate | None = None
+    time_zone: ZoneName | None = None
+    all_day: Bool | None = None
+    tags: Annotated[list[TagName], Field(max_length=50)] = []
+    reminder_offset: Duration | None = None
+    reminders: Annotated[list[ReminderSpec], Field(max_length=20)] = []
+    recurrence: Recurrence | None = None
+
+
+class CreateTask(TaskFields):
+    """`id` is the caller's own, so that a repeat creates nothing new; without one the server makes it."""
+
+    id: UUID | None = None
+    status: Literal["open"] = "open"
+
+
+class UpdateTask(TaskFields):
+    """The named fields change (PATCH), or all of them (PUT: those not named take their defaults).
+
+    `version`, when given, must be the latest one, else 409.
+    """
+
+    task_id: UUID
+    version: Annotated[Int, Field(ge=1)] | None = None
+    title: Title = ""
+    replace: Bool = Field(default=False, description="true for PUT: what is not named takes its default")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_null_where_required(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            for field in ("title", "description", "status", "priority", "tags", "reminders"):
+                if field in data and data[field] is None:
+                    raise InvalidInput(field, "must not be null")
+            if data.get("replace") is True and "title" not in data:
+                raise InvalidInput("title", "is required")
+        return data
+
+
+class TaskRef(Input):
+    task_id: UUID
+
+
+class VersionedRef(TaskRef):
+    version: Annotated[Int, Field(ge=1)] | None = None
+
+
+class CompleteTask(VersionedRef):
+    """`action` is the last part of the REST path: complete or reopen."""
+
+    action: Literal["complete", "reopen"] = "complete"
+
+
+class Deleted(BaseModel):
+    id: UUID
+    deleted: Literal[True] = True
+
+
+class ManageTags(Input):
+    """`action` follows from the verb (GET list, POST create, PATCH update, DELETE delete) unless given."""
+
+    action: Literal["list", "create", "update", "delete"] = "list"
+    tag_id: UUID | None = None
+    name: TagName | None = None
+    color: Color | None = None
+
+
+class TagList(BaseModel):
+    items: list[Tag]
+
+
+class TaskDetail(Task):
+    """One task with its history: what the activity log has of it, newest first, 100 entries at most."""
+
+    history: list[Activity] = []
+
+
+class Activity(BaseModel):
+    """One entry of the activity log."""
+
+    id: UUID
+    seq: int
+    event_type: str
+    entity_type: str
+    entity_id: UUID
+    timestamp: Instant
+    details: dict[str, Any]
+
+
+class ActivityPage(BaseModel):
+    items: list[Activity]
+    next_cursor: str | None = None
+
+
+class TaskPage(BaseModel):
+    items: list[Task]
+    next_cursor: str | None = None
+
+
+def resolve_due(due_date: date | datetime | None, all_day: bool | None) -> bool:
+    """Whether a task is all-day: as said, else as its due date is written. Raises InvalidInput if they differ."""
+    is_day = due_date is not None and not isinstance(due_date, datetime)
+    if all_day is None or due_date is None:
+        return is_day
+    if all_day and not is_day:
+        raise InvalidInput("due_date", "must be a date (YYYY-MM-DD) when all_day is true")
+    if not all_day and is_day:
+        raise InvalidInput("due_date", "must be an RFC 3339 date-time when all_day is false")
+    return is_day

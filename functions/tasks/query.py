@@ -1,0 +1,96 @@
+"""What list-tasks and list-activity are asked, and the cursors that page them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal, get_args
+from uuid import UUID
+
+from pydantic import BeforeValidator, Field, StringConstraints
+
+from functions.tasks.errors import InvalidInput
+from functions.tasks.models import Input, Priority, Status
+from functions.tasks.values import Bool, Instant, Int, PlainText, TagName, comma_list, fold
+
+Names = Annotated[list[TagName], Field(max_length=50), BeforeValidator(comma_list)]
+SortBy = Literal["due_date", "priority", "created_at", "title"]
+Cursor = Annotated[PlainText, StringConstraints(max_length=4000)]
+
+
+class ListTasks(Input):
+    """Filters are joined by AND; `tags` asks for all of them, `tags_any` for one at least."""
+
+    status: Status | None = None
+    priority: Annotated[list[Priority], BeforeValidator(comma_list)] | None = None
+    due_before: Instant | None = None
+    due_after: Instant | None = None
+    tags: Names | None = None
+    tags_any: Names | None = None
+    overdue: Bool | None = None
+    search: Annotated[PlainText, StringConstraints(max_length=500)] | None = None
+    sort_by: SortBy = "due_date"
+    sort_order: Literal["asc", "desc"] = "asc"
+    limit: Annotated[Int, Field(ge=1, le=200)] = 50
+    cursor: Cursor | None = None
+
+
+class ListActivity(Input):
+    """Newest first. `from` is inclusive and `to` exclusive."""
+
+    from_: Annotated[Instant | None, Field(alias="from")] = None
+    to: Instant | None = None
+    event_type: Annotated[list[PlainText], BeforeValidator(comma_list)] | None = None
+    entity_type: Annotated[list[PlainText], BeforeValidator(comma_list)] | None = None
+    entity_id: UUID | None = None
+    task_id: UUID | None = None
+    limit: Annotated[Int, Field(ge=1, le=200)] = 50
+    offset: Annotated[Int, Field(ge=0, le=100_000)] = 0
+    cursor: Cursor | None = None
+
+
+def encode_cursor(key: list[Any]) -> str:
+    """An opaque cursor (base64url) that names the last row of a page by its sort key."""
+    return base64.urlsafe_b64encode(json.dumps(key, default=str).encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, sort: str, kinds: Sequence[str]) -> list[Any]:
+    """The key of `encode_cursor`; raises InvalidInput unless it is one of this sort, of these PostgreSQL types."""
+    try:
+        name, *key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if name == sort and all(_PART[kind](part) for kind, part in zip(kinds, key, strict=True)):
+            return list(key)
+    except (ValueError, TypeError, KeyError, binascii.Error):
+        pass
+    raise InvalidInput("cursor", "is not one that this query answered")
+
+
+def _is_time(part: Any) -> bool:
+    return part in ("infinity", "-infinity") or datetime.fromisoformat(part).tzinfo is not None
+
+
+_PART: dict[str, Callable[[Any], bool]] = {
+    "timestamptz": _is_time,
+    "priority": lambda part: part in get_args(Priority),
+    "text": lambda part: isinstance(part, str) and "\x00" not in part,
+    "uuid": lambda part: bool(UUID(part)),
+    "bigint": lambda part: type(part) is int and 0 < part < 2**63,
+}
+
+
+_WORD = re.compile(r"[^\W_]+")
+
+
+def words_of(text: str) -> list[str]:
+    """The words that full-text search knows a text by: runs of letters and digits, folded, each once."""
+    return sorted({word[:100] for word in _WORD.findall(fold(text))})
+
+
+def search_expression(text: str) -> str | None:
+    """The tsquery that finds all words of `text`, the last one as a prefix; None for a text without words."""
+    words = [word[:100] for word in _WORD.findall(fold(text))]
+    return " & ".join([*(f"'{word}'" for word in words[:-1]), f"'{words[-1]}':*"]) if words else None

@@ -1,0 +1,16 @@
+"""update-task: changes what a command names (PATCH), or replaces the task (PUT)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from functions.runtime.triggers import http
+from functions.store.tasks import Tasks
+from functions.tasks.models import Caller, Task, UpdateTask
+from functions.tasks.planning import plan_update
+
+
+@http("PUT", "/api/tasks/{task_id}", replace=True)
+@http("PATCH", "/api/tasks/{task_id}")
+def update_task(command: UpdateTask, caller: Caller, tasks: Tasks, now: datetime) -> Task:
+    return tasks.change(caller, command.task_id, lambda task: plan_update(command, task, now=now))
