@@ -7,12 +7,11 @@ Each file of `migrations/` is applied once, in order, in a transaction of its ow
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from pathlib import Path
 
 import psycopg
-
-from functions.runtime.settings import Settings
 
 FOLDER = Path(__file__).parent
 LOCK = 7_400_711
@@ -56,8 +55,12 @@ def migrate(url: str) -> list[str]:
 
 
 def main() -> int:
+    url = os.environ.get("TICKLER_DATABASE_URL", "")
+    if not url:
+        print("migrations: set TICKLER_DATABASE_URL to the database's libpq URL", file=sys.stderr)
+        return 2
     try:
-        for name in migrate(Settings().database_url):
+        for name in migrate(url):
             print(f"applied {name}")
     except (MigrationError, psycopg.Error) as error:
         print(f"migrations: {str(error).splitlines()[0]}", file=sys.stderr)

@@ -190,6 +190,15 @@ class CompleteTask(VersionedRef):
     action: Literal["complete", "reopen"] = "complete"
 
 
+class PreviewRecurrence(Input):
+    """A date as `due_date` previews an all-day series."""
+
+    recurrence: Recurrence
+    due_date: DueDate
+    time_zone: ZoneName | None = None
+    count: Annotated[Int, Field(ge=1, le=500)] = 10
+
+
 class Deleted(BaseModel):
     id: UUID
     deleted: Literal[True] = True

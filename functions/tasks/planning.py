@@ -9,7 +9,7 @@ from uuid import UUID
 
 from functions.tasks.errors import InvalidInput, StaleVersion
 from functions.tasks.models import CreateTask, ReminderSpec, Task, TaskFields, UpdateTask, resolve_due
-from functions.tasks.recurrence import next_occurrence, occurrences
+from functions.tasks.recurrence import next_occurrence, occurrences, starts_on_rule
 from functions.tasks.reminders import cancelled, plan_reminders, specs_of
 from functions.tasks.values import uuid7
 
@@ -144,8 +144,7 @@ def plan_next(task: Task, *, now: datetime) -> Change | None:
     if task.recurrence is None or task.series_start is None or task.occurrence is None:
         return None
     start = task.series_start
-    first = next(occurrences(task.recurrence, start=start, time_zone=task.time_zone), None)
-    shift = 0 if first is not None and first.due == start else 1
+    shift = 0 if starts_on_rule(task.recurrence, start=start, time_zone=task.time_zone) else 1
     following = next_occurrence(
         task.recurrence,
         start=start,
@@ -153,11 +152,12 @@ def plan_next(task: Task, *, now: datetime) -> Change | None:
         number=task.occurrence - shift,
         completed_at=task.completed_at or now,
         now=now,
+        due=task.due_date,
     )
     if following is None:
         return None
     number = following.number + shift
-    if task.recurrence.count is not None and number > task.recurrence.count:
+    if task.recurrence.total is not None and number > task.recurrence.total:
         return None
     spawned = Task(
         **{

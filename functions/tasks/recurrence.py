@@ -93,8 +93,8 @@ def next_occurrence(
     is followed by the very next one.
 
     With `anchor: completion` the rule is counted anew from the local day of completing, at the same wall
-    time, and the next one is always `number` + 1. A plain interval falls that much after that day. A rule that
-    names days (of the week, the month or the year) falls on the first of them after that day and after `due`,
+    time, and the next one is always `number` + 1. A plain interval falls that much after that day. A rule
+    that names days (of the week, month or year) falls on the first of them after that day and after `due`,
     the completed one's own due date; its interval counts from the week, month or year of completing. `count`
     then counts completions.
     """
@@ -125,7 +125,7 @@ def starts_on_rule(recurrence: Recurrence, *, start: date | datetime, time_zone:
 
 
 def preview(recurrence: Recurrence, *, start: date | datetime, time_zone: str, count: int = 10) -> Preview:
-    """The first `count` (1 to MAX_PREVIEW) occurrences, and the rule in words and text. Raises InvalidInput."""
+    """The first `count` (1 to MAX_PREVIEW) occurrences, the rule in words and text. Raises InvalidInput."""
     if not 1 <= count <= MAX_PREVIEW:
         raise InvalidInput("count", f"must be 1 to {MAX_PREVIEW}")
     series = occurrences(recurrence, start=start, time_zone=time_zone)

@@ -59,19 +59,24 @@ def _days(rule: Rule) -> str:
         chosen.append(_weekdays(rule, months if not rule.by_month_day else ""))
     text = f" on {', if it is '.join(chosen)}" if chosen else ""
     if rule.by_week_no:
-        text += f", in week {_list(map(str, rule.by_week_no))} of the year"
+        text += f" of week {_list(map(str, rule.by_week_no))}"
     if months and f" of {months}" not in text:
         text += f" in {months}"
-    if rule.by_set_pos:
+    if rule.by_set_pos and not _chosen_weekday(rule):
         text += f", only the {_list(map(_place, rule.by_set_pos))} of these in each {_UNITS[rule.freq]}"
     elif _may_lack_a_day(rule):
-        text += f", skipping {_UNITS[rule.freq]}s without it"
+        by_month = rule.freq == "MONTHLY" or (len(rule.by_month) != 1 and rule.by_month_day)
+        text += f", skipping {'months' if by_month else 'years'} without it"
     return text
 
 
 def _weekdays(rule: Rule, months: str) -> str:
-    if rule.freq in ("DAILY", "WEEKLY"):
-        return _list(_WEEKDAYS[day.weekday] for day in rule.by_day)
+    names = [_WEEKDAYS[day.weekday] for day in rule.by_day]
+    if rule.freq in ("DAILY", "WEEKLY") or rule.by_week_no:
+        return _list(names)
+    if _chosen_weekday(rule):
+        places = _list(map(_place, rule.by_set_pos))
+        return f"the {places} {'weekday' if _is_working_week(rule) else _list(names, 'or')}"
     every = "a" if rule.by_month_day or rule.by_year_day else "every"
     if _is_working_week(rule):
         return f"{every} weekday"
@@ -110,6 +115,12 @@ def _may_lack_a_day(rule: Rule) -> bool:
     )
 
 
+def _chosen_weekday(rule: Rule) -> bool:
+    """Whether it is the n-th of some weekdays of a month, such as its last working day."""
+    others = rule.by_month_day or any(day.n for day in rule.by_day)
+    return rule.freq == "MONTHLY" and bool(rule.by_set_pos and rule.by_day) and not others
+
+
 def _is_working_week(rule: Rule) -> bool:
     return sorted(rule.by_day) == [(weekday, 0) for weekday in range(5)]
 
@@ -122,7 +133,7 @@ def _place(n: int) -> str:
     return f"{abs(n)}{ending}" + (" to last" if n < 0 else "")
 
 
-def _list(words: Iterable[str]) -> str:
+def _list(words: Iterable[str], conjunction: str = "and") -> str:
     """a; a and b; a, b and c."""
     *others, last = list(words) or [""]
-    return f"{', '.join(others)} and {last}" if others else last
+    return f"{', '.join(others)} {conjunction} {last}" if others else last
