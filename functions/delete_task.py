@@ -12,7 +12,5 @@ from functions.tasks.planning import plan_deletion
 
 @http("DELETE", "/api/tasks/{task_id}")
 def delete_task(command: VersionedRef, caller: Caller, tasks: Tasks, now: datetime) -> Deleted:
-    tasks.change(
-        caller, command.task_id, lambda task: plan_deletion(task, version=command.version, now=now)
-    )
+    tasks.change(caller, command.task_id, lambda task: plan_deletion(task, version=command.version, now=now))
     return Deleted(id=command.task_id)

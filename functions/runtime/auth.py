@@ -31,7 +31,9 @@ class DevelopmentTokens:
     def __init__(self, host: str) -> None:
         """Raises ValueError where the functions listen beyond this machine."""
         if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
-            raise ValueError("TICKLER_AUTH=dev is for loopback only: set TICKLER_HOST=127.0.0.1, or another TICKLER_AUTH")
+            raise ValueError(
+                "TICKLER_AUTH=dev is for loopback only: set TICKLER_HOST=127.0.0.1, or another TICKLER_AUTH"
+            )
 
     def authenticate(self, authorization: str | None, correlation_id: str) -> Caller:
         match = _DEV_TOKEN.fullmatch(authorization or "")

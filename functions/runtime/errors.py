@@ -40,7 +40,10 @@ def status_of(error: Exception, correlation_id: str) -> status_pb2.Status:
     details: list[Message] = []
     if isinstance(error, ValidationError):
         violations = list(_violations(error))
-        code, message = code_pb2.INVALID_ARGUMENT, "; ".join(f"{v.field}: {v.description}" for v in violations[:3])
+        code, message = (
+            code_pb2.INVALID_ARGUMENT,
+            "; ".join(f"{v.field}: {v.description}" for v in violations[:3]),
+        )
         details.append(error_details_pb2.BadRequest(field_violations=violations))
     elif isinstance(error, DomainError):
         code, message = _CODES[type(error)], str(error)

@@ -7,7 +7,6 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from typing import Any, cast
 
 import grpc
@@ -173,7 +172,10 @@ class Host:
             self._publisher.ready()
         self._publisher.start()
         served = threading.Thread(
-            target=self._app.run, args=(self._settings.app_port, self._settings.host), name="server", daemon=True
+            target=self._app.run,
+            args=(self._settings.app_port, self._settings.host),
+            name="server",
+            daemon=True,
         )
         served.start()
         logger().info("serving", functions=[f.name for f in self._functions], port=self._settings.app_port)
@@ -209,5 +211,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))[:500]
     return str(error)
-
-

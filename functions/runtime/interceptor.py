@@ -91,7 +91,9 @@ def _invoke(inner: Callable[[Any, Any], Any], request: Any, context: grpc.Servic
     try:
         return inner(request, context)
     except Exception as error:
-        status = status_of(NotFound("function") if isinstance(error, NotImplementedError) else error, call.correlation_id)
+        status = status_of(
+            NotFound("function") if isinstance(error, NotImplementedError) else error, call.correlation_id
+        )
         code = status.code
         if code in (code_pb2.INTERNAL, code_pb2.UNAVAILABLE):
             logger().error("failed", exc_info=error)

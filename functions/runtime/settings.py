@@ -14,7 +14,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TICKLER_", extra="ignore", populate_by_name=True)
 
     database_url: str = Field(
-        default="postgresql://postgres@127.0.0.1/tickler", description="libpq connection URL of the system of record"
+        default="postgresql://postgres@127.0.0.1/tickler",
+        description="libpq connection URL of the system of record",
     )
     host: str = Field(default="127.0.0.1", description="address that the functions listen at, for their sidecar")
     app_port: int = Field(default=50051, validation_alias="APP_PORT")

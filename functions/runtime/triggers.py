@@ -1,8 +1,8 @@
 """Triggers: what makes a function run, declared above it as data, so that tools can render it.
 
-    @http("POST", "/api/tasks")
-    @on("task.create")
-    def create_task(command: CreateTask, ...) -> Task: ...
+@http("POST", "/api/tasks")
+@on("task.create")
+def create_task(command: CreateTask, ...) -> Task: ...
 """
 
 from __future__ import annotations

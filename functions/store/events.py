@@ -80,7 +80,8 @@ class Outbox:
         the newest publication, and any that the activity log has not seen."""
         self._database.all(
             "update events e set published_at = null"
-            " where published_at >= (select max(published_at) from events where published_at is not null) - %s::interval"
+            " where published_at >="
+            "  (select max(published_at) from events where published_at is not null) - %s::interval"
             " or published_at is not null and not exists ("
             "   select from activity a where a.user_id = e.user_id and a.seq = e.seq)",
             (REPLAY,),

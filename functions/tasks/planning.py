@@ -49,9 +49,7 @@ def plan_create(command: CreateTask, *, time_zone: str, now: datetime) -> Change
     task = _start_series(task)
     _check_due(task, command.reminders)
     task = task.model_copy(update={"reminders": plan_reminders(task, command.reminders, now)})
-    return Change(
-        event_type="task.created", task=task, expected_version=0, tag_names=_distinct(command.tags)
-    )
+    return Change(event_type="task.created", task=task, expected_version=0, tag_names=_distinct(command.tags))
 
 
 def plan_update(command: UpdateTask, task: Task, *, now: datetime) -> Change | None:
@@ -130,7 +128,9 @@ def plan_withdrawal(task: Task, *, now: datetime) -> Change | None:
     """
     if task.version > 1 or task.status == "completed":
         return None
-    alone = task.model_copy(update={"recurrence": None, "recurrence_id": None, "occurrence": None, "series_start": None})
+    alone = task.model_copy(
+        update={"recurrence": None, "recurrence_id": None, "occurrence": None, "series_start": None}
+    )
     return plan_deletion(alone, version=None, now=now)
 
 
@@ -237,6 +237,7 @@ def _difference(old: Task, new: Task) -> dict[str, list[Any]]:
     changed = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
     if [r.model_dump() for r in old.reminders] != [r.model_dump() for r in new.reminders]:
         changed["reminders"] = [
-            [r.model_dump(mode="json", include={"scheduled_time", "status"}) for r in task.reminders] for task in (old, new)
+            [r.model_dump(mode="json", include={"scheduled_time", "status"}) for r in task.reminders]
+            for task in (old, new)
         ]
     return changed

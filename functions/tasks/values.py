@@ -177,18 +177,16 @@ DueDate = Annotated[
         {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]},
     ),
 ]
-ZoneName = Annotated[
-    str, BeforeValidator(zone_name), WithJsonSchema({"type": "string", "examples": ["Europe/Berlin"]})
-]
+ZoneName = Annotated[str, BeforeValidator(zone_name), WithJsonSchema({"type": "string", "examples": ["Europe/Berlin"]})]
 Duration = Annotated[
-    str, BeforeValidator(duration), WithJsonSchema({"type": "string", "format": "duration", "examples": ["PT1H"]})
+    str,
+    BeforeValidator(duration),
+    WithJsonSchema({"type": "string", "format": "duration", "examples": ["PT1H"]}),
 ]
 Title = Annotated[str, StringConstraints(min_length=1, max_length=500), BeforeValidator(_one_line)]
 PlainText = Annotated[str, BeforeValidator(_plain)]
 Description = Annotated[PlainText, StringConstraints(max_length=20_000)]
-TagName = Annotated[
-    str, StringConstraints(min_length=1, max_length=50, pattern=r"^[^,]*$"), BeforeValidator(_one_line)
-]
+TagName = Annotated[str, StringConstraints(min_length=1, max_length=50, pattern=r"^[^,]*$"), BeforeValidator(_one_line)]
 Color = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
 Int = Annotated[int, Strict()]
 Bool = Annotated[bool, Strict()]
