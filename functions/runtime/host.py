@@ -32,6 +32,7 @@ from functions.store.tags import Tags
 from functions.store.task_lists import TaskLists
 from functions.store.tasks import Tasks
 from functions.tasks.errors import DomainError, InvalidInput, Unavailable
+from functions.tasks.models import Caller
 
 MAX_METADATA = 64 << 10
 """Bytes of headers; the edge refuses more than 16 KB long before."""
@@ -103,7 +104,7 @@ class Host:
                 invocation.headers.get("authorization"), invocation.correlation_id
             )
             inputs = gather(function, invocation.verb, invocation.query, request.data)
-            answer: BaseModel = call(model.model_validate(inputs) if model else None, caller)
+            answer: BaseModel = _call(call, model.model_validate(inputs) if model else None, caller)
             response = InvokeMethodResponse(answer.model_dump_json(by_alias=True), "application/json")
             response.headers = (("x-correlation-id", invocation.correlation_id),)
             return response
@@ -128,7 +129,7 @@ class Host:
                     inputs, caller = read_event(function, data, event.EventID())
                     correlation_id = caller.correlation_id if caller else getattr(inputs, "correlation_id", "")
                     structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
-                    call(inputs, caller)
+                    _call(call, inputs, caller)
                     logger().info("consumed", seq=getattr(inputs, "seq", None))
                 except (ValidationError, DomainError) as error:
                     if isinstance(error, Unavailable):
@@ -203,6 +204,14 @@ class Host:
                 return
             except Unavailable:
                 self._stopping.wait(1)
+
+
+def _call(call: Callable[..., Any], inputs: BaseModel | None, caller: Caller | None) -> Any:
+    """Runs a handler whose input is valid: a model that fails inside is a fault of ours, not of the caller."""
+    try:
+        return call(inputs, caller)
+    except ValidationError as error:
+        raise RuntimeError("a model does not hold") from error
 
 
 def _reason(error: Exception) -> str:

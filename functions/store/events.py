@@ -72,7 +72,7 @@ class Outbox:
         self._database.all(
             "update events e set published_at = null where published_at between %s and %s and not exists ("
             " select from activity a where a.user_id = e.user_id and a.seq = e.seq)",
-            (now - REPLAY, now - SEEN_WITHIN),
+            (now - 6 * SEEN_WITHIN, now - SEEN_WITHIN),
         )
 
     def replay_recent(self) -> None:

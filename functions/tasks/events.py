@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from functions.tasks.models import Caller, Channel, Task
 from functions.tasks.values import Instant
@@ -72,7 +72,7 @@ class DueReminder(Event):
     title: str
     due_date: str | None = None
     time_zone: str = "UTC"
-    scheduled_time: Instant
+    scheduled_time: AwareDatetime
     delivery_channel: Channel | Literal["all"] = "all"
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from functions.tasks.errors import InvalidInput
 from functions.tasks.recurrence_model import Recurrence
@@ -74,7 +74,7 @@ class Reminder(BaseModel):
     id: UUID
     offset: Duration | None = None
     at: Instant | None = None
-    scheduled_time: Instant
+    scheduled_time: AwareDatetime
     status: ReminderStatus = "pending"
     delivery_channel: Channel | Literal["all"] = "all"
 

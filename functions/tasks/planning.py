@@ -11,7 +11,7 @@ from functions.tasks.errors import InvalidInput, StaleVersion
 from functions.tasks.models import CreateTask, ReminderSpec, Task, TaskFields, UpdateTask, resolve_due
 from functions.tasks.recurrence import next_occurrence, occurrences, starts_on_rule
 from functions.tasks.reminders import cancelled, plan_reminders, specs_of
-from functions.tasks.values import uuid7
+from functions.tasks.values import LAST_DAY, uuid7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +154,7 @@ def plan_next(task: Task, *, now: datetime) -> Change | None:
         now=now,
         due=task.due_date,
     )
-    if following is None:
+    if following is None or following.due.year > LAST_DAY.year - 1:
         return None
     number = following.number + shift
     if task.recurrence.total is not None and number > task.recurrence.total:

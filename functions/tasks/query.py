@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Annotated, Any, Literal, get_args
 from uuid import UUID
 
@@ -15,7 +13,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from functions.tasks.errors import InvalidInput
 from functions.tasks.models import Input, Priority, Status
-from functions.tasks.values import Bool, Instant, Int, PlainText, TagName, comma_list, fold
+from functions.tasks.values import Bool, Instant, Int, PlainText, TagName, comma_list, fold, instant
 
 Names = Annotated[list[TagName], Field(max_length=50), BeforeValidator(comma_list)]
 SortBy = Literal["due_date", "priority", "created_at", "title"]
@@ -61,24 +59,42 @@ def encode_cursor(key: list[Any]) -> str:
 def decode_cursor(cursor: str, sort: str, kinds: Sequence[str]) -> list[Any]:
     """The key of `encode_cursor`; raises InvalidInput unless it is one of this sort, of these PostgreSQL types."""
     try:
-        name, *key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if name == sort and all(_PART[kind](part) for kind, part in zip(kinds, key, strict=True)):
-            return list(key)
-    except (ValueError, TypeError, KeyError, binascii.Error):
+        padded = cursor + "=" * (-len(cursor) % 4)
+        name, *key = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        if name == sort:
+            return [_PART[kind](part) for kind, part in zip(kinds, key, strict=True)]
+    except (ValueError, TypeError, AttributeError, RecursionError):
         pass
     raise InvalidInput("cursor", "is not one that this query answered")
 
 
-def _is_time(part: Any) -> bool:
-    return part in ("infinity", "-infinity") or datetime.fromisoformat(part).tzinfo is not None
+def _time(part: Any) -> Any:
+    return part if part in ("infinity", "-infinity") else instant(part)
 
 
-_PART: dict[str, Callable[[Any], bool]] = {
-    "timestamptz": _is_time,
-    "priority": lambda part: part in get_args(Priority),
-    "text": lambda part: isinstance(part, str) and "\x00" not in part,
-    "uuid": lambda part: bool(UUID(part)),
-    "bigint": lambda part: type(part) is int and 0 < part < 2**63,
+def _one_of_priorities(part: Any) -> Any:
+    return get_args(Priority)[get_args(Priority).index(part)]
+
+
+def _text(part: Any) -> Any:
+    if "\x00" in part:
+        raise ValueError(part)
+    part.encode()  # a lone surrogate cannot be
+    return part
+
+
+def _number(part: Any) -> Any:
+    if type(part) is not int or not 0 < part < 2**63:
+        raise ValueError(part)
+    return part
+
+
+_PART: dict[str, Callable[[Any], Any]] = {
+    "timestamptz": _time,
+    "priority": _one_of_priorities,
+    "text": _text,
+    "uuid": UUID,
+    "bigint": _number,
 }
 
 

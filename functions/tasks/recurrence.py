@@ -216,6 +216,8 @@ class _Series:
         last: date | datetime | None = None
         merged = 0
         for number, day in numbered_days(self.rule, first=self.first, since=entry):
+            if day < entry:
+                continue
             due = self._due_on(day)
             ended = self.rule.count is not None and number - merged > self.rule.count
             if ended or not self._within(day, due):

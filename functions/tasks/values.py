@@ -48,9 +48,13 @@ def instant(value: Any) -> datetime:
             raise _refuse("instant", "not a date and time that exists") from None
     else:
         raise _refuse("instant", "must be an RFC 3339 date-time with an offset, e.g. 2026-11-23T09:00:00Z")
-    if not FIRST_DAY <= parsed.date() <= LAST_DAY:
+    try:
+        utc = parsed.astimezone(UTC)
+    except OverflowError:
+        utc = datetime.min.replace(tzinfo=UTC)
+    if not FIRST_DAY <= utc.date() <= LAST_DAY:
         raise _refuse("instant", "must be in the years 1900 to 9999")
-    return parsed.astimezone(UTC)
+    return utc
 
 
 def day(value: Any) -> date:
