@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from functions.tasks.models import Caller, Channel, Task
+from functions.tasks.models import Caller, Channel, ReminderChannel, Task
 from functions.tasks.values import Instant
 
 TASK_CREATE = "task.create"
@@ -73,7 +73,7 @@ class DueReminder(Event):
     due_date: str | None = None
     time_zone: str = "UTC"
     scheduled_time: AwareDatetime
-    delivery_channel: Channel | Literal["all"] = "all"
+    delivery_channel: ReminderChannel = "all"
 
 
 class ReminderDue(Event):

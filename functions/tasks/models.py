@@ -29,6 +29,7 @@ from functions.tasks.values import (
 Status = Literal["open", "completed"]
 Priority = Literal["low", "medium", "high", "urgent"]
 Channel = Literal["in_app", "email"]
+ReminderChannel = Literal["all", "in_app", "email"]
 ReminderStatus = Literal["pending", "sent", "late", "cancelled", "failed"]
 
 
@@ -59,7 +60,7 @@ class ReminderSpec(Input):
 
     offset: Duration | None = None
     at: Instant | None = None
-    delivery_channel: Channel | Literal["all"] = "all"
+    delivery_channel: ReminderChannel = "all"
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:
@@ -76,7 +77,7 @@ class Reminder(BaseModel):
     at: Instant | None = None
     scheduled_time: AwareDatetime
     status: ReminderStatus = "pending"
-    delivery_channel: Channel | Literal["all"] = "all"
+    delivery_channel: ReminderChannel = "all"
 
 
 class Task(BaseModel):
