@@ -103,6 +103,8 @@ class Task(BaseModel):
     completed_at: Instant | None = None
     series_start: DueDate | None = Field(default=None, exclude=True)
     """The due date of occurrence 1, which every later one is counted from. Kept, not answered."""
+    reminder_specs: list[ReminderSpec] = Field(default=[], exclude=True)
+    """The further reminders as asked for; `reminders` is what became of them. Kept, not answered."""
 
     @property
     def zone(self) -> ZoneInfo:
@@ -155,7 +157,8 @@ class CreateTask(TaskFields):
 
 
 class UpdateTask(TaskFields):
-    """The named fields change (PATCH), or all of them (PUT: those not named take their defaults).
+    """The named fields change (PATCH), or all of them (PUT: those not named take their defaults, but for `status`
+    and `time_zone`, which stay).
 
     `version`, when given, must be the latest one, else 409.
     """

@@ -31,7 +31,7 @@ from functions.tasks.errors import InvalidInput
 from functions.tasks.recurrence_model import Recurrence
 from functions.tasks.recurrence_text import in_words
 from functions.tasks.rrule_days import explicit, numbered_days
-from functions.tasks.rrule_text import Moment, Rule, format_rrule, parse_rrule
+from functions.tasks.rrule_text import MAX_EXDATES, Moment, Rule, format_rrule, parse_rrule
 from functions.tasks.values import DueDate, from_wall
 
 __all__ = [
@@ -167,6 +167,8 @@ def skip(recurrence: Recurrence, *, start: date | datetime, time_zone: str, numb
     """The recurrence without occurrence `number`; the others keep their numbers. Raises InvalidInput."""
     if recurrence.anchor == "completion":
         raise InvalidInput("occurrence", "cannot be skipped: each is counted from completing another")
+    if len(recurrence.exdates) >= MAX_EXDATES:
+        raise InvalidInput("occurrence", f"cannot be skipped: {MAX_EXDATES} of the series are already")
     for one in occurrences(recurrence, start=start, time_zone=time_zone):
         if one.number == number:
             return recurrence.model_copy(update={"exdates": (*recurrence.exdates, one.due)})

@@ -206,11 +206,7 @@ def _misfit(field: str, value: Any, given: dict[str, Any]) -> str | None:
     by_month = freq in ("MONTHLY", "YEARLY")
     match field, value:
         case "week_of_month", None:
-            return (
-                "is required with days_of_week here: 1 to 5, or -1 for the last"
-                if by_month and days
-                else None
-            )
+            return "is required with days_of_week here: 1 to 5, or -1 for the last" if by_month and days else None
         case _, None:
             return None
         case "days_of_week", ():
