@@ -34,6 +34,9 @@ from functions.store.tasks import Tasks
 from functions.tasks.errors import DomainError, InvalidInput, Unavailable
 from functions.tasks.models import Caller
 
+_TOLD = ("correlation_id", "type", "seq")
+"""What the log says of each event that was consumed."""
+
 MAX_METADATA = 64 << 10
 """Bytes of headers; the edge refuses more than 16 KB long before."""
 
@@ -130,7 +133,9 @@ class Host:
                     correlation_id = caller.correlation_id if caller else getattr(inputs, "correlation_id", "")
                     structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
                     _call(call, inputs, caller)
-                    logger().info("consumed", seq=getattr(inputs, "seq", None))
+                    for each in getattr(inputs, "events", [inputs]):
+                        told = {name: getattr(each, name) for name in _TOLD if hasattr(each, name)}
+                        logger().info("consumed", **told)
                 except (ValidationError, DomainError) as error:
                     if isinstance(error, Unavailable):
                         failure = error

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
+from uuid import UUID
 
 import grpc
 from dapr.proto import api_service_v1, api_v1
@@ -14,7 +15,7 @@ from dapr.proto import api_service_v1, api_v1
 from functions.runtime.logs import logger
 from functions.runtime.settings import Settings
 from functions.tasks.errors import Unavailable
-from functions.tasks.events import ChangeEvent, Event, topic_of
+from functions.tasks.events import ChangeEvent, Changes, Event, topic_of
 
 TIMEOUT = 10.0
 """Seconds that a call to the sidecar may take."""
@@ -54,12 +55,15 @@ class Sidecar:
             raise Unavailable("the broker does not answer: try again") from error
 
     def publish_changes(self, events: list[ChangeEvent]) -> None:
-        """Publishes entries of change logs, each on the topic of its type; order is kept within each topic."""
-        by_topic: dict[str, list[tuple[str, str, Event]]] = {}
+        """Publishes entries of change logs (each user's in order), a message a user and topic."""
+        by_topic: dict[str, dict[UUID, list[ChangeEvent]]] = {}
         for event in events:
-            message = (str(event.user_id), str(event.event_id), event)
-            by_topic.setdefault(topic_of(event.type), []).append(message)
-        for topic, messages in by_topic.items():
+            by_topic.setdefault(topic_of(event.type), {}).setdefault(event.user_id, []).append(event)
+        for topic, users in by_topic.items():
+            messages = [
+                (str(user_id), f"{user_id}/{run[0].seq}-{run[-1].seq}", Changes(events=run))
+                for user_id, run in users.items()
+            ]
             self.publish(topic, messages)
 
     def _single(self, topic: str, key: str, identity: str, data: bytes) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -36,17 +36,16 @@ class ChangeEvent(Event):
     data: dict[str, Any] = {}
 
 
-class TaskEvent(ChangeEvent):
-    """On `task.events`: task.created, task.updated, task.completed, task.reopened, task.deleted (with `data.task`
-    and, for an update, `data.changes`: field -> [old, new]), tag.created, tag.updated, tag.deleted (`data.tag`)."""
+class Changes(Event):
+    """On `task.events` and `reminder.events`: a run of one user's change log, in order, so that a consumer that
+    is behind catches up by fewer, longer messages.
 
-    entity_type: Literal["task", "tag"]
+    On `task.events`: task.created, task.updated, task.completed, task.reopened, task.deleted (with `data.task` and,
+    where it changed, `data.changes`: field -> [old, new]), tag.created, tag.updated, tag.deleted (`data.tag`).
+    On `reminder.events`: reminder.sent, reminder.failed (`data.reminder`, and what was delivered where and when).
+    """
 
-
-class ReminderEvent(ChangeEvent):
-    """On `reminder.events`: reminder.sent, reminder.failed."""
-
-    entity_type: Literal["reminder"]
+    events: Annotated[list[ChangeEvent], Field(min_length=1)]
 
 
 class Command(Event):
