@@ -1,4 +1,4 @@
-"""complete-task: completes a task or opens it again; either is done already the second time."""
+"""complete-task: completes a task or opens it again, once; or skips an occurrence of a recurring one."""
 
 from __future__ import annotations
 
@@ -6,18 +6,24 @@ from datetime import datetime
 
 from functions.runtime.triggers import http
 from functions.store.tasks import Tasks
-from functions.tasks.models import Caller, CompleteTask, Task
-from functions.tasks.planning import plan_completion
+from functions.tasks.models import Caller, CompleteTask, Deleted, Task
+from functions.tasks.planning import plan_completion, plan_skip
 
 
 @http("POST", "/api/tasks/{task_id}/complete", action="complete")
 @http("POST", "/api/tasks/{task_id}/reopen", action="reopen")
-def complete_task(command: CompleteTask, caller: Caller, tasks: Tasks, now: datetime) -> Task:
+@http("POST", "/api/tasks/{task_id}/skip", action="skip")
+def complete_task(command: CompleteTask, caller: Caller, tasks: Tasks, now: datetime) -> Task | Deleted:
+    if command.action == "skip":
+        task = tasks.change(caller, command.task_id, lambda task: plan_skip(command, task, now=now))
+        return Deleted(id=task.id) if task.deleted else task
     completed = command.action == "complete"
     task = tasks.change(
         caller,
         command.task_id,
-        lambda task: plan_completion(task, completed=completed, version=command.version, now=now),
+        lambda task: plan_completion(
+            task, completed=completed, version=command.version, now=now, occurrence=command.occurrence
+        ),
     )
     if not completed:
         tasks.withdraw_next(caller, task, now)

@@ -1,4 +1,4 @@
-"""delete-task: deletes a task and cancels its reminders."""
+"""delete-task: deletes a task and cancels its reminders, or takes one occurrence out of its series."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from datetime import datetime
 
 from functions.runtime.triggers import http
 from functions.store.tasks import Tasks
-from functions.tasks.models import Caller, Deleted, VersionedRef
-from functions.tasks.planning import plan_deletion
+from functions.tasks.models import Caller, Deleted, DeleteTask, Task
+from functions.tasks.planning import plan_removal
 
 
 @http("DELETE", "/api/tasks/{task_id}")
-def delete_task(command: VersionedRef, caller: Caller, tasks: Tasks, now: datetime) -> Deleted:
-    tasks.change(caller, command.task_id, lambda task: plan_deletion(task, version=command.version, now=now))
-    return Deleted(id=command.task_id)
+def delete_task(command: DeleteTask, caller: Caller, tasks: Tasks, now: datetime) -> Deleted | Task:
+    task = tasks.change(caller, command.task_id, lambda task: plan_removal(command, task, now=now))
+    return Deleted(id=task.id) if task.deleted else task

@@ -5,7 +5,8 @@
 create or replace function reminder_json(r reminders) returns jsonb language sql stable as $$
     select jsonb_build_object(
         'id', r.reminder_id, 'offset', r."offset", 'at', r.at, 'scheduled_time', r.scheduled_time,
-        'status', r.status, 'delivery_channel', r.delivery_channel)
+        'status', r.status, 'delivery_channel', r.delivery_channel, 'snoozed_from', r.snoozed_from,
+        'dismissed', r.dismissed)
 $$;
 
 -- A task as the API answers it.
@@ -32,6 +33,9 @@ create or replace function task_json(t tasks) returns jsonb language sql stable 
         'recurrence_id', t.recurrence_id,
         'occurrence', t.occurrence,
         'series_start', t.series_start,
+        'series_time_zone', t.series_time_zone,
+        'follows', t.follows,
+        'deleted', t.deleted_at is not null,
         'version', t.version,
         'created_at', t.created_at,
         'updated_at', t.updated_at,
@@ -64,9 +68,10 @@ end $$;
 
 -- Writes one planned change of a task (see planning.Change). Answers the outcome and the task:
 --   saved   as written
---   exists  it was created before (by id, or as this occurrence of its series): nothing changed
+--   exists  it was created before (by id, as what follows p_after, or as this occurrence): nothing changed
 --   stale   its version is not p_expected_version: nothing changed
---   gone    it is not there, or was deleted; or the task it follows is no longer completed: nothing changed
+--   gone    it is not there, or was deleted; or p_after is no longer completed, by the same completion: nothing
+--           changed. That p_after itself was deleted since does not end its series: what follows it may be there.
 create or replace function save_task(
     p_user jsonb, p_task jsonb, p_expected_version integer, p_after uuid,
     p_tags jsonb, p_reminders jsonb, p_event jsonb
@@ -81,15 +86,17 @@ declare
 begin
     perform lock_user(owner, p_user ->> 'name', p_user ->> 'email');
     select * into old from tasks
-    where user_id = owner and (task_id = new.task_id
-        or p_expected_version = 0 and recurrence_id = new.recurrence_id and occurrence = new.occurrence);
+    where user_id = owner and (task_id = new.task_id or p_expected_version = 0 and (
+        follows = p_after or recurrence_id = new.recurrence_id and occurrence = new.occurrence))
+    limit 1;
     if p_expected_version = 0 and found then
         return query select case when old.deleted_at is null then 'exists' else 'gone' end, task_json(old);
         return;
     elsif p_expected_version > 0 and (not found or old.deleted_at is not null)
         or p_after is not null and not exists (
             select from tasks
-            where user_id = owner and task_id = p_after and status = 'completed' and deleted_at is null) then
+            where user_id = owner and task_id = p_after and status = 'completed'
+                and completed_at = coalesce((p_task ->> 'after_completed_at')::timestamptz, completed_at)) then
         return query select 'gone', null::jsonb;
         return;
     elsif old.version <> p_expected_version then
@@ -107,9 +114,14 @@ begin
             due_at = new.due_at, due_on = new.due_on, overdue_at = new.overdue_at, time_zone = new.time_zone,
             reminder_offset = new.reminder_offset, reminder_specs = new.reminder_specs, recurrence = new.recurrence,
             recurrence_id = new.recurrence_id, occurrence = new.occurrence, series_start = new.series_start,
+            series_time_zone = new.series_time_zone, follows = new.follows,
             version = new.version, updated_at = new.updated_at, completed_at = new.completed_at,
             deleted_at = new.deleted_at, title_key = new.title_key, search = new.search
         where user_id = owner and task_id = new.task_id;
+        if new.recurrence_id <> old.recurrence_id or old.recurrence_id is null and new.recurrence_id is not null then
+            -- A new series begins here: what followed in the old one is none of its occurrences.
+            update tasks set follows = null where user_id = owner and follows = new.task_id;
+        end if;
     end if;
 
     if p_tags is not null then
@@ -134,20 +146,26 @@ begin
 
     if p_expected_version > 0 then
         delete from reminders r
-        where r.user_id = owner and r.task_id = new.task_id and r.status in ('pending', 'cancelled')
+        where r.user_id = owner and r.task_id = new.task_id
+            and (r.status in ('pending', 'cancelled') or p_event ->> 'type' = 'task.skipped')
             and not exists (
                 select from jsonb_array_elements(p_reminders) kept where (kept ->> 'reminder_id')::uuid = r.reminder_id);
     end if;
-    insert into reminders (user_id, reminder_id, task_id, "offset", at, scheduled_time, delivery_channel, status)
-    select owner, r.reminder_id, new.task_id, r."offset", r.at, r.scheduled_time, r.delivery_channel, r.status
+    insert into reminders (
+        user_id, reminder_id, task_id, "offset", at, scheduled_time, delivery_channel, status, snoozed_from, dismissed)
+    select owner, r.reminder_id, new.task_id, r."offset", r.at, r.scheduled_time, r.delivery_channel, r.status,
+        r.snoozed_from, coalesce(r.dismissed, false)
     from jsonb_to_recordset(p_reminders) as r (
-        reminder_id uuid, "offset" text, at timestamptz, scheduled_time timestamptz, delivery_channel text, status text)
-    on conflict (user_id, reminder_id) do update set status = 'cancelled'
-    where reminders.status = 'pending' and excluded.status = 'cancelled';
+        reminder_id uuid, "offset" text, at timestamptz, scheduled_time timestamptz, delivery_channel text, status text,
+        snoozed_from uuid, dismissed boolean)
+    on conflict (user_id, reminder_id) do update set
+        dismissed = excluded.dismissed,
+        status = case when reminders.status = 'pending' then excluded.status else reminders.status end
+    where reminders.status = 'pending' and excluded.status = 'cancelled' or reminders.dismissed <> excluded.dismissed;
 
     perform append_event(
-        owner, (p_event ->> 'event_id')::uuid, p_event ->> 'type', 'task', new.task_id, at,
-        p_event ->> 'correlation_id',
+        owner, (p_event ->> 'event_id')::uuid, p_event ->> 'type', p_event ->> 'entity_type',
+        (p_event ->> 'entity_id')::uuid, at, p_event ->> 'correlation_id',
         jsonb_build_object('task', task_json(new)) || (p_event -> 'data'));
     return query select 'saved', task_json(new);
 end $$;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,7 @@ from psycopg.types.json import Jsonb
 from functions.store.database import Database, json_time
 from functions.tasks.errors import AlreadyExists, NotFound, StaleVersion
 from functions.tasks.models import Caller, Task
-from functions.tasks.planning import Change, plan_withdrawal
+from functions.tasks.planning import Change, check_version, plan_withdrawal
 from functions.tasks.query import words_of
 from functions.tasks.tags import color_of
 from functions.tasks.values import fold, uuid7
@@ -33,7 +34,9 @@ class Tasks:
     def get(self, caller: Caller, task_id: UUID) -> Task:
         """Raises NotFound."""
         row = self._database.one(
-            "select task_json(t) as task from tasks t where user_id = %s and task_id = %s and deleted_at is null",
+            "select task_json(t) || jsonb_build_object('followed_by', f.task_id) as task from tasks t"
+            " left join tasks f on f.user_id = t.user_id and f.follows = t.task_id"
+            " where t.user_id = %s and t.task_id = %s and t.deleted_at is null",
             (caller.user_id, task_id),
         )
         if row is None:
@@ -58,13 +61,17 @@ class Tasks:
     def change(self, caller: Caller, task_id: UUID, plan: Callable[[Task], Change | None]) -> Task:
         """Reads, plans and writes; planned anew when another command changed the task in between.
 
-        `plan` raises StaleVersion for a command that named a version. Raises NotFound.
+        `plan` raises StaleVersion for a command that named a version. Raises NotFound, and StaleVersion when the
+        other command moved the task to another occurrence: this one was not for that.
         """
+        meant: int | None = None
         for _ in range(RETRIES):
             task = self.get(caller, task_id)
             change = plan(task)
             if change is None:
                 return task
+            check_version(None, task, meant)
+            meant = task.occurrence
             outcome, saved = self._save(change, caller)
             if outcome == "saved" and saved is not None:
                 return saved
@@ -75,12 +82,24 @@ class Tasks:
     def withdraw_next(self, caller: Caller, task: Task, now: datetime) -> None:
         """Takes back the occurrence that follows `task`, which was opened again, unless it was touched."""
         row = self._database.one(
-            "select task_id from tasks where user_id = %s and recurrence_id = %s and occurrence > %s"
-            " and deleted_at is null order by occurrence limit 1",
-            (caller.user_id, task.recurrence_id, task.occurrence),
+            "select task_id from tasks where user_id = %s and follows = %s and deleted_at is null",
+            (caller.user_id, task.id),
         )
         if row is not None:
-            self.change(caller, row["task_id"], lambda following: plan_withdrawal(following, now=now))
+            with suppress(NotFound):
+                self.change(caller, row["task_id"], lambda following: plan_withdrawal(following, now=now))
+
+    def of_reminder(self, caller: Caller, reminder_id: UUID) -> UUID:
+        """The id of the task that a reminder is of. Raises NotFound."""
+        row = self._database.one(
+            "select task_id from reminders join tasks using (user_id, task_id)"
+            " where user_id = %s and reminder_id = %s and deleted_at is null",
+            (caller.user_id, reminder_id),
+        )
+        if row is None:
+            raise NotFound("reminder")
+        task_id: UUID = row["task_id"]
+        return task_id
 
     def _save(self, change: Change, caller: Caller) -> tuple[str, Task | None]:
         row = self._database.one(
@@ -99,7 +118,7 @@ class Tasks:
                         "type": change.event_type,
                         "occurred_at": json_time(change.task.updated_at),
                         "correlation_id": caller.correlation_id,
-                        "data": {"changes": change.changed} if change.changed else {},
+                        **_subject(change),
                     }
                 ),
             },
@@ -126,6 +145,9 @@ def _columns(change: Change) -> dict[str, Any]:
         "overdue_at": json_time(task.overdue_at),
         "reminder_specs": [spec.model_dump(mode="json") for spec in task.reminder_specs],
         "series_start": task.series_start.isoformat() if task.series_start else None,
+        "series_time_zone": task.series_time_zone,
+        "follows": str(task.follows) if task.follows else None,
+        "after_completed_at": json_time(change.completed_at),
         "deleted_at": json_time(task.updated_at) if change.event_type == "task.deleted" else None,
         "title_key": fold(task.title)[:200],
         "words": words_of(f"{task.title} {task.description}"),
@@ -147,5 +169,20 @@ def _tags(change: Change) -> list[dict[str, str]]:
 
 
 def _reminders(change: Change) -> list[dict[str, Any]]:
-    dumped = [reminder.model_dump(mode="json") for reminder in change.task.reminders]
-    return [{"reminder_id": reminder.pop("id"), **reminder} for reminder in dumped]
+    return [
+        {
+            "reminder_id": str(reminder.id),
+            "dismissed": reminder.dismissed,
+            **reminder.model_dump(mode="json", exclude={"id"}),
+        }
+        for reminder in change.task.reminders
+    ]
+
+
+def _subject(change: Change) -> dict[str, Any]:
+    """What the event of a change is about, and what it says beside the task."""
+    if (reminder := change.reminder) is None:
+        changes = {"changes": change.changed} if change.changed else {}
+        return {"entity_type": "task", "entity_id": str(change.task.id), "data": changes}
+    data = {"task_id": str(change.task.id), "title": change.task.title, "reminder": reminder.model_dump(mode="json")}
+    return {"entity_type": "reminder", "entity_id": str(reminder.id), "data": data}

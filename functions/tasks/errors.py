@@ -24,10 +24,10 @@ class NotFound(DomainError):
 
 
 class StaleVersion(DomainError):
-    """The caller changed a version that is no longer the latest."""
+    """The caller changed a version (or meant an occurrence) that is no longer the latest."""
 
-    def __init__(self, given: int, current: int) -> None:
-        super().__init__(f"version {given} is stale: the latest is {current}")
+    def __init__(self, given: int, current: int, what: str = "version") -> None:
+        super().__init__(f"{what} {given} is stale: the latest is {current}")
 
 
 class AlreadyExists(DomainError):

@@ -40,9 +40,10 @@ class Changes(Event):
     """On `task.events` and `reminder.events`: a run of one user's change log, in order, so that a consumer that
     is behind catches up by fewer, longer messages.
 
-    On `task.events`: task.created, task.updated, task.completed, task.reopened, task.deleted (with `data.task` and,
-    where it changed, `data.changes`: field -> [old, new]), tag.created, tag.updated, tag.deleted (`data.tag`).
-    On `reminder.events`: reminder.sent, reminder.failed (`data.reminder`, and what was delivered where and when).
+    On `task.events`: task.created, task.updated, task.completed, task.reopened, task.skipped, task.deleted (with
+    `data.task` and, where it changed, `data.changes`: field -> [old, new]), tag.created, tag.updated, tag.deleted
+    (`data.tag`). On `reminder.events`: reminder.sent, reminder.failed (`data.reminder`, and what was delivered
+    where and when), reminder.snoozed, reminder.cancelled (`data.reminder`, and `data.task`, whose version grew).
     """
 
     events: Annotated[list[ChangeEvent], Field(min_length=1)]
@@ -118,4 +119,4 @@ def details_of(event: ChangeEvent) -> dict[str, Any]:
         task = data["task"]
         kept = {name: task.get(name) for name in ("title", "due_date", "recurrence_id", "occurrence", "version")}
         return kept | ({"changes": data["changes"]} if "changes" in data else {})
-    return dict(data)
+    return {name: value for name, value in data.items() if name != "task"}

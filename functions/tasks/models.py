@@ -31,6 +31,8 @@ Priority = Literal["low", "medium", "high", "urgent"]
 Channel = Literal["in_app", "email"]
 ReminderChannel = Literal["all", "in_app", "email"]
 ReminderStatus = Literal["pending", "sent", "late", "cancelled", "failed"]
+Scope = Literal["this", "following"]
+"""Of an edit of a recurring task: this occurrence, or this one and those that follow."""
 
 
 class Caller(BaseModel):
@@ -78,6 +80,9 @@ class Reminder(BaseModel):
     scheduled_time: AwareDatetime
     status: ReminderStatus = "pending"
     delivery_channel: ReminderChannel = "all"
+    snoozed_from: UUID | None = Field(default=None, description="the reminder that this one repeats at a later time")
+    dismissed: bool = Field(default=False, exclude=True)
+    """The user wants no more of it: it stays cancelled when its task is moved or reopened. Kept, not answered."""
 
 
 class Task(BaseModel):
@@ -101,10 +106,15 @@ class Task(BaseModel):
     created_at: Instant
     updated_at: Instant
     completed_at: Instant | None = None
-    series_start: DueDate | None = Field(default=None, exclude=True)
-    """The due date of occurrence 1, which every later one is counted from. Kept, not answered."""
     reminder_specs: list[ReminderSpec] = Field(default=[], exclude=True)
-    """The further reminders as asked for; `reminders` is what became of them. Kept, not answered."""
+    """The further reminders as asked for; `reminders` is what became of them. Kept, not answered, as what follows."""
+    series_start: DueDate | None = Field(default=None, exclude=True)
+    """The due date of occurrence 1, which every later one is counted from, by the clock of `series_time_zone`."""
+    series_time_zone: str | None = Field(default=None, exclude=True)
+    follows: UUID | None = Field(default=None, exclude=True)
+    """The completed task that this one is the next occurrence of. A task is followed by one at most."""
+    followed_by: UUID | None = Field(default=None, exclude=True)
+    deleted: bool = Field(default=False, exclude=True)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -160,11 +170,13 @@ class UpdateTask(TaskFields):
     """The named fields change (PATCH), or all of them (PUT: those not named take their defaults, but for `status`
     and `time_zone`, which stay).
 
-    `version`, when given, must be the latest one, else 409.
+    `version`, when given, must be the latest one, else 409. `scope` says how far another `due_date`, `time_zone` or
+    `all_day` of a recurring task reaches; another `recurrence` is always for this one and those that follow.
     """
 
     task_id: UUID
     version: Annotated[Int, Field(ge=1)] | None = None
+    scope: Scope = "this"
     title: Title = ""
     replace: Bool = Field(default=False, description="true for PUT: what is not named takes its default")
 
@@ -184,14 +196,28 @@ class TaskRef(Input):
     task_id: UUID
 
 
-class VersionedRef(TaskRef):
+class OccurrenceRef(TaskRef):
+    """`version`, when given, must be the latest one, else 409.
+
+    `occurrence`, when given, must be the one that the task is at, else 409. One that was skipped already is not
+    skipped again: so naming it makes a repeat harmless.
+    """
+
     version: Annotated[Int, Field(ge=1)] | None = None
+    occurrence: Annotated[Int, Field(ge=1)] | None = None
 
 
-class CompleteTask(VersionedRef):
-    """`action` is the last part of the REST path: complete or reopen."""
+class CompleteTask(OccurrenceRef):
+    """`action` is the last part of the REST path: complete, reopen or skip."""
 
-    action: Literal["complete", "reopen"] = "complete"
+    action: Literal["complete", "reopen", "skip"] = "complete"
+
+
+class DeleteTask(OccurrenceRef):
+    """`scope` this skips one occurrence of a recurring task; following deletes the task, and with it what is left
+    of its series."""
+
+    scope: Scope = "following"
 
 
 class PreviewRecurrence(Input):

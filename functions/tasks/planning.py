@@ -8,10 +8,20 @@ from typing import Any
 from uuid import UUID
 
 from functions.tasks.errors import InvalidInput, StaleVersion
-from functions.tasks.models import CreateTask, Task, TaskFields, UpdateTask, resolve_due
-from functions.tasks.recurrence import next_occurrence, occurrences, starts_on_rule
+from functions.tasks.models import (
+    CreateTask,
+    DeleteTask,
+    OccurrenceRef,
+    Reminder,
+    Task,
+    TaskFields,
+    UpdateTask,
+    resolve_due,
+)
+from functions.tasks.recurrence import Occurrence
 from functions.tasks.reminders import cancelled, plan_reminders
-from functions.tasks.values import LAST_DAY, uuid7
+from functions.tasks.series import begin_rest, begin_series, next_in_series
+from functions.tasks.values import uuid7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +37,11 @@ class Change:
     changed: dict[str, list[Any]] = field(default_factory=dict)
     """For the log: each changed field's old and new value, as JSON."""
     after: UUID | None = None
-    """Write only while this task is still completed (the one that an occurrence follows)."""
+    """Write only while this task is still completed (the one that an occurrence follows), by the same completion."""
+    completed_at: datetime | None = None
+    """When that completion was."""
+    reminder: Reminder | None = None
+    """The reminder that the event is about; None for one about the task."""
 
 
 def plan_create(command: CreateTask, *, time_zone: str, now: datetime) -> Change:
@@ -47,7 +61,7 @@ def plan_create(command: CreateTask, *, time_zone: str, now: datetime) -> Change
         created_at=now,
         updated_at=now,
     )
-    task = _start_series(task, task_id)
+    task = begin_series(task, task_id)
     _check_due(task)
     task = task.model_copy(update={"reminders": plan_reminders(task, now)})
     return Change(event_type="task.created", task=task, expected_version=0, tag_names=_distinct(command.tags))
@@ -56,7 +70,8 @@ def plan_create(command: CreateTask, *, time_zone: str, now: datetime) -> Change
 def plan_update(command: UpdateTask, task: Task, *, now: datetime) -> Change | None:
     """The task with the command's fields; None when nothing changes. Raises InvalidInput and StaleVersion.
 
-    A new `recurrence` begins a new series at this task. A new due date alone moves this occurrence only.
+    A new `recurrence` begins a new series at this task. A new due date (or zone) alone moves this occurrence only,
+    or with scope "following" the rest of its series, which is a new series then.
     """
     check_version(command.version, task)
     named = set(TaskFields.model_fields) if command.replace else command.model_fields_set
@@ -77,7 +92,9 @@ def plan_update(command: UpdateTask, task: Task, *, now: datetime) -> Change | N
             values["reminder_specs"] = [spec for spec in task.reminder_specs if spec.offset is None]
     updated = task.model_copy(update=values)
     if updated.recurrence != task.recurrence:
-        updated = _start_series(updated, uuid7(now) if task.recurrence_id else task.id)
+        updated = begin_series(updated, uuid7(now))
+    elif command.scope == "following" and _when(updated) != _when(task):
+        updated = begin_rest(updated, uuid7(now))
     _check_due(updated)
     updated = updated.model_copy(update=_completion(updated, status, now))
     updated = updated.model_copy(update={"reminders": plan_reminders(updated, now)})
@@ -93,16 +110,18 @@ def plan_update(command: UpdateTask, task: Task, *, now: datetime) -> Change | N
         event_type = "task.completed" if updated.status == "completed" else "task.reopened"
     return Change(
         event_type=event_type,
-        task=_next_version(updated, now),
+        task=next_version(updated, now),
         expected_version=task.version,
         tag_names=tag_names,
         changed=changed,
     )
 
 
-def plan_completion(task: Task, *, completed: bool, version: int | None, now: datetime) -> Change | None:
+def plan_completion(
+    task: Task, *, completed: bool, version: int | None, now: datetime, occurrence: int | None = None
+) -> Change | None:
     """The task completed or reopened, its reminders cancelled or planned anew; None if it is so already."""
-    check_version(version, task)
+    check_version(version, task, occurrence)
     status = "completed" if completed else "open"
     if task.status == status:
         return None
@@ -110,7 +129,7 @@ def plan_completion(task: Task, *, completed: bool, version: int | None, now: da
     updated = updated.model_copy(update={"reminders": plan_reminders(updated, now)})
     return Change(
         event_type="task.completed" if completed else "task.reopened",
-        task=_next_version(updated, now),
+        task=next_version(updated, now),
         expected_version=task.version,
         changed={"status": [task.status, status]},
     )
@@ -119,8 +138,42 @@ def plan_completion(task: Task, *, completed: bool, version: int | None, now: da
 def plan_deletion(task: Task, *, version: int | None, now: datetime) -> Change:
     """The task deleted, its reminders cancelled."""
     check_version(version, task)
-    gone = task.model_copy(update={"reminders": cancelled(task.reminders)})
-    return Change(event_type="task.deleted", task=_next_version(gone, now), expected_version=task.version)
+    gone = task.model_copy(update={"reminders": cancelled(task.reminders), "deleted": True})
+    return Change(event_type="task.deleted", task=next_version(gone, now), expected_version=task.version)
+
+
+def plan_skip(command: OccurrenceRef, task: Task, *, now: datetime) -> Change | None:
+    """The task at the next occurrence of its series, this one left out; None if it was skipped already.
+
+    It is deleted where nothing comes next: the series ends here, or it went on from here before (the task was
+    completed and reopened). Anchored at completion, the next one is counted from the due date. Raises InvalidInput
+    for a task that does not recur or is completed, and StaleVersion.
+    """
+    if task.recurrence is None or task.due_date is None:
+        raise InvalidInput("task_id", "cannot be skipped: the task does not recur")
+    if command.occurrence is not None and command.occurrence < (task.occurrence or 1):
+        return None
+    check_version(command.version, task, command.occurrence)
+    if task.status == "completed":
+        raise InvalidInput("task_id", "cannot be skipped: the task is completed")
+    following = None if task.followed_by else next_in_series(task, done=task.due_date, now=now)
+    if following is None:
+        return plan_deletion(task, version=None, now=now)
+    moved = _at(task, following, now)
+    return Change(
+        event_type="task.skipped",
+        task=next_version(moved, now),
+        expected_version=task.version,
+        changed=_difference(task, moved),
+    )
+
+
+def plan_removal(command: DeleteTask, task: Task, *, now: datetime) -> Change | None:
+    """The task deleted, and with it what is left of its series; with scope "this", one occurrence skipped."""
+    if command.scope == "this" and task.recurrence is not None and task.status == "open":
+        return plan_skip(command, task, now=now)
+    check_version(command.version, task, command.occurrence)
+    return plan_deletion(task, version=None, now=now)
 
 
 def plan_withdrawal(task: Task, *, now: datetime) -> Change | None:
@@ -130,64 +183,58 @@ def plan_withdrawal(task: Task, *, now: datetime) -> Change | None:
     """
     if task.version > 1 or task.status == "completed":
         return None
-    alone = task.model_copy(
-        update={"recurrence": None, "recurrence_id": None, "occurrence": None, "series_start": None}
-    )
+    alone = begin_series(task.model_copy(update={"recurrence": None, "follows": None}), task.id)
     return plan_deletion(alone, version=None, now=now)
 
 
 def plan_next(task: Task, *, now: datetime) -> Change | None:
-    """The occurrence that follows a completed one; None when its series has ended, or for a task without one.
-
-    Cycles that were missed are skipped: the next one is in the future, and `occurrence` says which it is.
-    Where the first due date is not itself on the rule, it counts as occurrence 1 and the rule goes on from 2
-    (RFC 5545 section 3.8.2.4: DTSTART is always the first instance).
-    """
-    if task.recurrence is None or task.series_start is None or task.occurrence is None:
+    """The occurrence that follows a completed one; None when its series has ended, or for a task without one."""
+    following = next_in_series(task, done=task.completed_at or now, now=now)
+    if following is None:
         return None
-    start = task.series_start
-    shift = 0 if starts_on_rule(task.recurrence, start=start, time_zone=task.time_zone) else 1
-    following = next_occurrence(
-        task.recurrence,
-        start=start,
-        time_zone=task.time_zone,
-        number=task.occurrence - shift,
-        completed_at=task.completed_at or now,
-        now=now,
-        due=task.due_date,
+    begun = task.model_copy(
+        update={
+            "id": uuid7(now),
+            "status": "open",
+            "completed_at": None,
+            "version": 1,
+            "created_at": now,
+            "updated_at": now,
+            "follows": task.id,
+        }
     )
-    if following is None or following.due.year > LAST_DAY.year - 1:
-        return None
-    number = following.number + shift
-    if task.recurrence.total is not None and number > task.recurrence.total:
-        return None
-    spawned = Task(
-        **{name: getattr(task, name) for name in ("title", "description", "priority", "time_zone", "reminder_offset")},
-        all_day=not isinstance(following.due, datetime),
-        reminder_specs=[spec for spec in task.reminder_specs if spec.offset is not None],
-        id=uuid7(now),
-        due_date=following.due,
-        recurrence=task.recurrence,
-        recurrence_id=task.recurrence_id,
-        occurrence=number,
-        series_start=start,
-        created_at=now,
-        updated_at=now,
-    )
-    spawned = spawned.model_copy(update={"reminders": plan_reminders(spawned, now)})
     return Change(
         event_type="task.created",
-        task=spawned,
+        task=_at(begun, following, now),
         expected_version=0,
         tag_names=[tag.name for tag in task.tags],
         after=task.id,
+        completed_at=task.completed_at,
     )
 
 
-def check_version(given: int | None, task: Task) -> None:
-    """Raises StaleVersion unless `given` is None or the task's version."""
+def check_version(given: int | None, task: Task, occurrence: int | None = None) -> None:
+    """Raises StaleVersion where a command names a version, or an occurrence, that is not the task's."""
     if given is not None and given != task.version:
         raise StaleVersion(given, task.version)
+    if occurrence is not None and task.occurrence is not None and occurrence != task.occurrence:
+        raise StaleVersion(occurrence, task.occurrence, "occurrence")
+
+
+def _at(task: Task, occurrence: Occurrence, now: datetime) -> Task:
+    """The task at this occurrence of its series, as the series has it: a move of the one before was of that one
+    only. Its reminders are those before the due date; those at an instant were for the one before."""
+    there = task.model_copy(
+        update={
+            "due_date": occurrence.due,
+            "all_day": not isinstance(occurrence.due, datetime),
+            "time_zone": task.series_time_zone or task.time_zone,
+            "occurrence": occurrence.number,
+            "reminder_specs": [spec for spec in task.reminder_specs if spec.offset is not None],
+            "reminders": [],
+        }
+    )
+    return there.model_copy(update={"reminders": plan_reminders(there, now)})
 
 
 def _check_due(task: Task) -> None:
@@ -203,14 +250,8 @@ def _check_due(task: Task) -> None:
             raise InvalidInput(f"reminders.{index}.offset", "needs a due_date")
 
 
-def _start_series(task: Task, series: UUID) -> Task:
-    """Makes the task the first of the series `series`, or of none."""
-    start = task.due_date if task.recurrence is not None else None
-    if task.recurrence is not None and start is not None:
-        if next(occurrences(task.recurrence, start=start, time_zone=task.time_zone), None) is None:
-            raise InvalidInput("recurrence", "has no occurrence on or after the due_date")
-        return task.model_copy(update={"recurrence_id": series, "occurrence": 1, "series_start": start})
-    return task.model_copy(update={"recurrence_id": None, "occurrence": None, "series_start": None})
+def _when(task: Task) -> tuple[object, ...]:
+    return task.due_date, task.time_zone, task.all_day
 
 
 def _completion(task: Task, status: str, now: datetime) -> dict[str, Any]:
@@ -219,7 +260,7 @@ def _completion(task: Task, status: str, now: datetime) -> dict[str, Any]:
     return {"status": status, "completed_at": now if status == "completed" else None}
 
 
-def _next_version(task: Task, now: datetime) -> Task:
+def next_version(task: Task, now: datetime) -> Task:
     return task.model_copy(update={"version": task.version + 1, "updated_at": now})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from functions.tasks.models import Reminder, ReminderSpec, Task
 from functions.tasks.values import uuid7
@@ -14,6 +15,9 @@ fires no storm, and one planned for "now" still fires."""
 
 LATE = timedelta(minutes=1)
 """A delivery later than this is marked late."""
+
+SETTLED = ("sent", "late", "failed")
+"""What nothing changes any more, but for sending it again."""
 
 _Key = tuple[str | None, datetime | None, str]
 
@@ -27,21 +31,29 @@ def plan_reminders(task: Task, now: datetime) -> list[Reminder]:
     had (`task.reminders`).
 
     A reminder whose time did not move keeps its id and status; one that moved is a new pending one, beside
-    the old one where that was sent already. Those of a completed task are cancelled.
+    the old one where that was sent already. One that the user cancelled stays so wherever it moves. A snoozed one
+    keeps its time, as long as the task asks for what it repeats. Those of a completed task are cancelled.
     """
     specs = {_key(spec): spec for spec in task.reminder_specs}
     if task.reminder_offset is not None:
         own = ReminderSpec(offset=task.reminder_offset)
         specs = {_key(own): own} | specs
-    before = {(_key(reminder), reminder.scheduled_time): reminder for reminder in task.reminders}
-    planned: dict[object, Reminder] = {r.id: r for r in task.reminders if r.status in ("sent", "late", "failed")}
-    for key, spec in specs.items():
-        when = task.scheduled_time(spec)
+    before = {(_key(r), r.scheduled_time, r.snoozed_from): r for r in task.reminders}
+    snoozed = [r for r in task.reminders if r.snoozed_from and not r.dismissed and r.status not in SETTLED]
+    put_off = {reminder.snoozed_from for reminder in task.reminders if not reminder.dismissed}
+    unwanted = {_key(reminder) for reminder in task.reminders if reminder.dismissed and not reminder.snoozed_from}
+    wanted: list[tuple[ReminderSpec, datetime | None, UUID | None]] = []
+    wanted += [(spec, task.scheduled_time(spec), None) for spec in specs.values()]
+    wanted += [(specs[_key(r)], r.scheduled_time, r.snoozed_from) for r in snoozed if _key(r) in specs]
+    planned: dict[object, Reminder] = {r.id: r for r in task.reminders if r.status in SETTLED}
+    for spec, when, snoozed_from in wanted:
         if when is None:
             continue
-        kept = before.get((key, when))
+        kept = before.get((_key(spec), when, snoozed_from))
         passed = when <= now - GRACE
-        if kept is not None and (kept.status != "cancelled" or passed or task.status == "completed"):
+        dismissed = snoozed_from is None and _key(spec) in unwanted
+        over = passed or dismissed or task.status == "completed"
+        if kept is not None and (kept.status != "cancelled" or over or kept.id in put_off):
             planned[kept.id] = kept
         else:
             added = Reminder(
@@ -49,8 +61,10 @@ def plan_reminders(task: Task, now: datetime) -> list[Reminder]:
                 offset=spec.offset,
                 at=spec.at,
                 scheduled_time=when,
-                status="cancelled" if passed else "pending",
+                status="cancelled" if passed or dismissed else "pending",
                 delivery_channel=spec.delivery_channel,
+                snoozed_from=snoozed_from,
+                dismissed=dismissed,
             )
             planned[added.id] = added
     reminders = sorted(planned.values(), key=lambda reminder: (reminder.scheduled_time, reminder.id))
