@@ -196,14 +196,16 @@ class TaskRef(Input):
     task_id: UUID
 
 
-class OccurrenceRef(TaskRef):
-    """`version`, when given, must be the latest one, else 409.
-
-    `occurrence`, when given, must be the one that the task is at, else 409. One that was skipped already is not
-    skipped again: so naming it makes a repeat harmless.
-    """
+class VersionedRef(TaskRef):
+    """`version`, when given, must be the latest one, else 409."""
 
     version: Annotated[Int, Field(ge=1)] | None = None
+
+
+class OccurrenceRef(VersionedRef):
+    """`occurrence`, when given, must be the one that the task is at, else 409. One that was skipped already is not
+    skipped again: so naming it makes a repeat harmless."""
+
     occurrence: Annotated[Int, Field(ge=1)] | None = None
 
 
