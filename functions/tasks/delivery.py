@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypedDict
 from zoneinfo import ZoneInfo
@@ -32,7 +32,7 @@ def route(reminders: Iterable[DueReminder], addresses: Mapping[tuple[Any, Any], 
     return deliveries
 
 
-def messages(deliveries: Iterable[Delivery], correlation_id: str) -> list[tuple[str, str, NotificationSend]]:
+def messages(deliveries: Sequence[Delivery], correlation_id: str) -> list[tuple[str, str, NotificationSend]]:
     """The (key, id, event) messages of these deliveries: in-app ones together, any other by itself, so that one
     that fails holds up nothing else."""
     in_app = [d for d in deliveries if d.channel == "in_app"]

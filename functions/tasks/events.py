@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from functions.tasks.models import Caller, Channel, ReminderChannel, Task
-from functions.tasks.values import Instant
+from functions.tasks.values import Instant, PlainText
 
 TASK_CREATE = "task.create"
 TASK_EVENTS = "task.events"
@@ -57,9 +57,9 @@ class Command(Event):
     """
 
     user_id: UUID
-    name: str = ""
-    email: str | None = None
-    correlation_id: str = ""
+    name: PlainText = ""
+    email: PlainText | None = None
+    correlation_id: PlainText = ""
     command: dict[str, Any]
 
 

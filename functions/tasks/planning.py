@@ -276,7 +276,7 @@ def _difference(old: Task, new: Task) -> dict[str, list[Any]]:
     ignored = {"reminders", "tags", "version", "updated_at", "completed_at"}
     before, after = old.model_dump(mode="json", exclude=ignored), new.model_dump(mode="json", exclude=ignored)
     changed = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
-    if [r.model_dump() for r in old.reminders] != [r.model_dump() for r in new.reminders]:
+    if old.reminders != new.reminders or old.reminder_specs != new.reminder_specs:
         changed["reminders"] = [
             [r.model_dump(mode="json", include={"scheduled_time", "status"}) for r in task.reminders]
             for task in (old, new)
