@@ -6,12 +6,16 @@ from datetime import datetime
 
 from functions.runtime.triggers import on
 from functions.store.tasks import Tasks
-from functions.tasks.events import TASK_EVENTS, Changes, caller_of, task_of
+from functions.tasks.events import TASK_EVENTS, Changes, caller_of
 from functions.tasks.planning import plan_next
 
 
 @on(TASK_EVENTS)
 def spawn_recurrence(changes: Changes, tasks: Tasks, now: datetime) -> None:
     for event in changes.events:
-        if event.type == "task.completed" and (change := plan_next(task_of(event), now=now)):
+        if event.type != "task.completed":
+            continue
+        # An old event, told again, finds the task as it is: what was completed then may be open now.
+        task = tasks.completed(caller_of(event), event.entity_id)
+        if task and (change := plan_next(task, now=now)):
             tasks.follow(change, caller_of(event))

@@ -26,20 +26,23 @@ class Reminders:
         Concurrent claims never get the same one (`skip locked`); one whose claim is older than LEASE and that
         was still not delivered is claimed again.
         """
+        # The limit is part of the text, and the tasks are joined last: so the planner knows that it is about a few
+        # rows, in a generic plan too, and reads none but those by their keys.
         rows = self._database.all(
-            """
-            with due as (
+            f"""
+            with due as materialized (
                 select user_id, reminder_id from reminders
                 where status = 'pending' and claimed_at is null and scheduled_time <= %(now)s
-                order by scheduled_time limit %(limit)s for update skip locked)
-            update reminders r set claimed_at = %(now)s
-            from due, tasks t
-            where r.user_id = due.user_id and r.reminder_id = due.reminder_id
-                and t.user_id = r.user_id and t.task_id = r.task_id
-            returning r.user_id, r.reminder_id, r.task_id, t.title, t.time_zone, r.scheduled_time,
-                r.delivery_channel, coalesce(to_jsonb(t.due_on), to_jsonb(t.due_at)) as due_date
+                order by scheduled_time limit {limit:d} for update skip locked),
+            claimed as (
+                update reminders r set claimed_at = %(now)s from due
+                where r.user_id = due.user_id and r.reminder_id = due.reminder_id
+                returning r.*)
+            select c.user_id, c.reminder_id, c.task_id, t.title, t.time_zone, c.scheduled_time, c.delivery_channel,
+                coalesce(to_jsonb(t.due_on), to_jsonb(t.due_at)) as due_date
+            from claimed c join tasks t on t.user_id = c.user_id and t.task_id = c.task_id
             """,
-            {"now": now, "limit": limit},
+            {"now": now},
         )
         return [DueReminder.model_validate(row) for row in rows]
 

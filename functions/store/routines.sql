@@ -70,8 +70,8 @@ end $$;
 --   saved   as written
 --   exists  it was created before (by id, as what follows p_after, or as this occurrence): nothing changed
 --   stale   its version is not p_expected_version: nothing changed
---   gone    it is not there, or was deleted; or p_after is no longer completed, by the same completion: nothing
---           changed. That p_after itself was deleted since does not end its series: what follows it may be there.
+--   gone    it is not there, or was deleted; or p_after is no longer completed: nothing changed. That p_after was
+--           deleted since does not matter: had the next one been there already, it would have stayed.
 create or replace function save_task(
     p_user jsonb, p_task jsonb, p_expected_version integer, p_after uuid,
     p_tags jsonb, p_reminders jsonb, p_event jsonb
@@ -94,9 +94,7 @@ begin
         return;
     elsif p_expected_version > 0 and (not found or old.deleted_at is not null)
         or p_after is not null and not exists (
-            select from tasks
-            where user_id = owner and task_id = p_after and status = 'completed'
-                and completed_at = coalesce((p_task ->> 'after_completed_at')::timestamptz, completed_at)) then
+            select from tasks where user_id = owner and task_id = p_after and status = 'completed') then
         return query select 'gone', null::jsonb;
         return;
     elsif old.version <> p_expected_version then
@@ -118,8 +116,8 @@ begin
             version = new.version, updated_at = new.updated_at, completed_at = new.completed_at,
             deleted_at = new.deleted_at, title_key = new.title_key, search = new.search
         where user_id = owner and task_id = new.task_id;
-        if new.recurrence_id <> old.recurrence_id or old.recurrence_id is null and new.recurrence_id is not null then
-            -- A new series begins here: what followed in the old one is none of its occurrences.
+        if new.status = 'open' and new.recurrence_id <> coalesce(old.recurrence_id, new.task_id) then
+            -- A new series begins here, which nothing that followed before is an occurrence of.
             update tasks set follows = null where user_id = owner and follows = new.task_id;
         end if;
     end if;

@@ -53,6 +53,14 @@ class Tasks:
             raise AlreadyExists("a task with this id was deleted")
         return task
 
+    def completed(self, caller: Caller, task_id: UUID) -> Task | None:
+        """The task as it is now, if it is completed; one that was deleted since, too."""
+        row = self._database.one(
+            "select task_json(t) as task from tasks t where user_id = %s and task_id = %s and status = 'completed'",
+            (caller.user_id, task_id),
+        )
+        return Task.model_validate(row["task"]) if row else None
+
     def follow(self, change: Change, caller: Caller) -> Task | None:
         """Writes the next occurrence of a series once; None when it is there, or the completion was undone."""
         outcome, task = self._save(change, caller)
@@ -147,7 +155,6 @@ def _columns(change: Change) -> dict[str, Any]:
         "series_start": task.series_start.isoformat() if task.series_start else None,
         "series_time_zone": task.series_time_zone,
         "follows": str(task.follows) if task.follows else None,
-        "after_completed_at": json_time(change.completed_at),
         "deleted_at": json_time(task.updated_at) if change.event_type == "task.deleted" else None,
         "title_key": fold(task.title)[:200],
         "words": words_of(f"{task.title} {task.description}"),

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from functions.tasks.models import Caller, Channel, ReminderChannel, Task
+from functions.tasks.models import Caller, Channel, ReminderChannel
 from functions.tasks.values import Instant, PlainText
 
 TASK_CREATE = "task.create"
@@ -101,10 +101,6 @@ class NotificationSend(Event):
 def caller_of(event: ChangeEvent) -> Caller:
     """The user of a change, for what a consumer does on their behalf."""
     return Caller(user_id=event.user_id, name="", correlation_id=event.correlation_id)
-
-
-def task_of(event: ChangeEvent) -> Task:
-    return Task.model_validate(event.data["task"])
 
 
 def topic_of(event_type: str) -> str:

@@ -37,9 +37,7 @@ class Change:
     changed: dict[str, list[Any]] = field(default_factory=dict)
     """For the log: each changed field's old and new value, as JSON."""
     after: UUID | None = None
-    """Write only while this task is still completed (the one that an occurrence follows), by the same completion."""
-    completed_at: datetime | None = None
-    """When that completion was."""
+    """Write only while this task is still completed and nothing follows it: the one that an occurrence follows."""
     reminder: Reminder | None = None
     """The reminder that the event is about; None for one about the task."""
 
@@ -209,7 +207,6 @@ def plan_next(task: Task, *, now: datetime) -> Change | None:
         expected_version=0,
         tag_names=[tag.name for tag in task.tags],
         after=task.id,
-        completed_at=task.completed_at,
     )
 
 

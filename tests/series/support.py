@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,6 +16,7 @@ from functions.manage_reminders import manage_reminders
 from functions.spawn_recurrence import spawn_recurrence
 from functions.store.database import Database
 from functions.store.tasks import Tasks
+from functions.tasks.errors import DomainError
 from functions.tasks.events import ChangeEvent, Changes
 from functions.tasks.models import Caller, CompleteTask, CreateTask, Deleted, DeleteTask, Reminder, Task, UpdateTask
 from functions.tasks.snooze import ManageReminders, ReminderList
@@ -85,9 +88,11 @@ class Household:
             spawn_recurrence(Changes(events=[event]), self.tasks, self.now)
 
     def rows(self, where: str = "true") -> list[dict[str, Any]]:
-        """The user's tasks as they are stored, deleted ones too, oldest first and by their place in a series."""
+        """The user's tasks as they are stored, deleted ones too, in the order of their making."""
         return self.database.all(
-            f"select * from tasks where user_id = %s and {where} order by created_at, occurrence, task_id",
+            "select t.* from tasks t"
+            " join events e on e.user_id = t.user_id and e.entity_id = t.task_id and e.type = 'task.created'"
+            f" where t.user_id = %s and {where} order by e.seq",
             (self.caller.user_id,),
         )
 
@@ -97,3 +102,18 @@ class Household:
 
     def open(self) -> list[Task]:
         return [task for task in self.live() if task.status == "open"]
+
+
+def at_once(*commands: Callable[[], Any]) -> list[Any]:
+    """Runs the commands at the same moment; answers what each returned, or the refusal that it raised."""
+    barrier = Barrier(len(commands))
+
+    def run(command: Callable[[], Any]) -> Any:
+        barrier.wait()
+        try:
+            return command()
+        except DomainError as error:
+            return error
+
+    with ThreadPoolExecutor(len(commands)) as pool:
+        return list(pool.map(run, commands))

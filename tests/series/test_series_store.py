@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from threading import Barrier
-from typing import Any
 
 import pytest
 
 from functions.store import migrate
 from functions.tasks.errors import DomainError, NotFound, StaleVersion
 from functions.tasks.models import Deleted, Task
-from tests.series.support import DAY, NOW, Household
+from tests.series.support import DAY, NOW, Household, at_once
 
 MIGRATIONS = sorted((Path(migrate.__file__).parent / "migrations").glob("*.sql"))
 HOUR = timedelta(hours=1)
-
-
-def at_once(*commands: Callable[[], Any]) -> list[Any]:
-    """Runs the commands at the same moment; answers what each returned, or the refusal that it raised."""
-    barrier = Barrier(len(commands))
-
-    def run(command: Callable[[], Any]) -> Any:
-        barrier.wait()
-        try:
-            return command()
-        except DomainError as error:
-            return error
-
-    with ThreadPoolExecutor(len(commands)) as pool:
-        return list(pool.map(run, commands))
 
 
 def numbers(household: Household) -> list[int | None]:

@@ -10,7 +10,7 @@ from (
     from tasks where recurrence_id is not null) p
 where t.user_id = p.user_id and t.task_id = p.next;
 -- A completed task is followed by one at most, whatever becomes of that one.
-create unique index tasks_follows on tasks (user_id, follows);
+create unique index tasks_follows on tasks (user_id, follows) where follows is not null;
 
 alter table reminders
     add snoozed_from uuid,                 -- the reminder that this one repeats at a later time
