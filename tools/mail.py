@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import formatdate
+from html.parser import HTMLParser
 from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -95,10 +96,31 @@ def show(directory: Path) -> None:
     for mail in mails:
         print(f"{mail.received:%Y-%m-%d %H:%M:%S %z}  to {_printable(', '.join(mail.recipients))}")
         print(f"  {_printable(mail.subject)}\n")
-        for line in mail.text.strip().splitlines():
+        for line in _readable(mail.text).strip().splitlines():
             print(f"    {_printable(line)}".rstrip())
         print()
     print(f"{len(mails)} mails in {shown(directory)}" if mails else f"no mail yet in {shown(directory)}")
+
+
+class _Text(HTMLParser):
+    """The text of an HTML mail, a line for each paragraph."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text = ""
+        self.feed(html)
+        self.close()
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in {"p", "div", "li", "tr", "h1", "h2", "h3"}:
+            self.text += "\n"
+
+
+def _readable(text: str) -> str:
+    return _Text(text).text if text.lstrip().lower().startswith(("<!doctype html", "<html")) else text
 
 
 def _printable(text: str) -> str:

@@ -174,6 +174,9 @@ def test_mail__server_down_in_app_is_in_time_and_the_mail_fails_with_its_reason(
         details = [failed(client, task, timeout=30) for task in (both, by_mail, *later)]
     finally:
         outside.mail.up()
+    in_app = deliveries(client)
+    assert [one["channel"] for one in in_app] == ["in_app"] * 6
+    assert max(lateness(one) for one in in_app) < MAX_LATENESS, [lateness(one) for one in in_app]
     assert all(one["channel"] == "email" and one["reason"] for one in details), details
     attempts = outside.system.sql(
         "select attempts, reason from deliveries where user_id = %s and channel = 'email'", client.user_id
@@ -182,9 +185,6 @@ def test_mail__server_down_in_app_is_in_time_and_the_mail_fails_with_its_reason(
     assert all(row["reason"] for row in attempts)
     assert statuses(client, both) == ["sent"]
     assert statuses(client, by_mail) == ["failed"]
-    in_app = deliveries(client)
-    assert [one["channel"] for one in in_app] == ["in_app"] * 6
-    assert max(lateness(one) for one in in_app) < MAX_LATENESS, [lateness(one) for one in in_app]
 
     after = client.create("after", due_date=due_in(0.5), reminder_offset="PT0S")
     wait_delivered(client, after["id"])
@@ -196,7 +196,9 @@ def test_mail__server_down_for_a_moment_the_mail_comes_once(outside: Outside, cl
     outside.mail.down()
     task = client.create("patience", due_date=due_in(0.5), reminder_offset="PT0S")
     eventually(
-        lambda: outside.system.sql("select from deliveries where user_id = %s and attempts > 0", client.user_id),
+        lambda: outside.system.sql(
+            "select attempts from deliveries where user_id = %s and attempts > 0", client.user_id
+        ),
         what="a first attempt at the mail",
     )
     outside.mail.up()
@@ -214,8 +216,8 @@ def test_mail__refused_by_the_server_fails_with_what_it_said(outside: Outside, c
         details = failed(client, task)
     finally:
         outside.mail.refusal = ""
-    assert "550" in details["reason"]
-    assert "no such mailbox" in details["reason"]
+    assert "550" in str(details["reason"])
+    assert "no such mailbox" in str(details["reason"])
     assert statuses(client, task) == ["sent"]
     assert channels(client, task["id"]) == ["in_app"]
 

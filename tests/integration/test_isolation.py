@@ -78,7 +78,7 @@ def test_another_users_id__is_not_found(
     nobodys = refused(Api(stranger, spelling)(operation, **{**inputs, name: str(uuid4())}), 404, code=5)
     assert others == nobodys
     assert owner.look() == before
-    assert not system.sql("select from users where user_id = %s and seq > 0", stranger.user_id)
+    assert not system.sql("select seq from users where user_id = %s and seq > 0", stranger.user_id)
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)

