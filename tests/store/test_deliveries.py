@@ -29,6 +29,12 @@ def _no_others(world: World) -> None:
     world.rows("delete from reminders")
 
 
+@pytest.fixture
+def _no_second_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL ends one of two that wait for each other; the store would hide that by trying again."""
+    monkeypatch.setattr("functions.store.database.ATTEMPTS", 1)
+
+
 def due(world: World, caller: Caller, count: int = 1, **fields: Any) -> list[DueReminder]:
     """Claimed reminders of one task, due a second apart until now."""
     asked = [{"at": (NOW - number * SECOND).isoformat()} for number in range(count)]
@@ -93,7 +99,7 @@ class TestPlan:
 
     def test_takes_one_that_is_named_twice_once(self, world: World, ann: Caller) -> None:
         reminders = due(world, ann)
-        assert len(planned(world, reminders * 2)) in (2, 4)
+        planned(world, reminders * 2)
         assert world.value("select count(*) from deliveries where user_id = %s", ann.user_id) == 2
 
     def test_by_many_at_once_is_once(self, world: World, ann: Caller) -> None:
@@ -235,13 +241,12 @@ class TestRecord:
         assert record(world, [stranger.model_copy(update={"reminder_id": uuid4()})]) == 0
         assert world.types(ann) == ["task.created"]
 
+    @pytest.mark.usefixtures("_no_second_try")
     def test_in_overlapping_batches_at_once_is_once_and_never_a_deadlock(self, world: World) -> None:
-        """PostgreSQL ends one of two that wait for each other; the store would hide that by trying again."""
         callers = [world.user("ann@example.com") for _ in range(12)]
         reminders = [reminder for caller in callers for reminder in due(world, caller, 10)]
         deliveries = planned(world, reminders)
         assert len(deliveries) == 240
-        before = world.value("select deadlocks from pg_stat_database where datname = current_database()")
 
         def shuffled(number: int) -> int:
             mine = list(deliveries)
@@ -254,14 +259,13 @@ class TestRecord:
             changes = world.changes(caller)
             assert [event.seq for event in changes] == list(range(1, 22))
             assert [event.type for event in changes[1:]] == ["reminder.sent"] * 20
-        assert world.value("select deadlocks from pg_stat_database where datname = current_database()") == before
 
+    @pytest.mark.usefixtures("_no_second_try")
     def test_while_tasks_are_changed_is_never_a_deadlock(self, world: World) -> None:
         callers = [world.user("ann@example.com") for _ in range(4)]
         reminders = [reminder for caller in callers for reminder in due(world, caller, 15)]
         deliveries = planned(world, reminders)
         tasks = {reminder.user_id: reminder.task_id for reminder in reminders}
-        before = world.value("select deadlocks from pg_stat_database where datname = current_database()")
 
         def work(number: int) -> None:
             if number % 2:
@@ -273,7 +277,6 @@ class TestRecord:
                     world.update(caller, tasks[caller.user_id], title=f"{number}/{turn}", reminders=[])
 
         together(work, 8)
-        assert world.value("select deadlocks from pg_stat_database where datname = current_database()") == before
         for caller in callers:
             changes = world.changes(caller)
             assert [event.seq for event in changes] == list(range(1, len(changes) + 1))
