@@ -1,4 +1,4 @@
-"""push-notification: delivers in-app and by email, each reminder once per channel and address."""
+"""push-notification: delivers what leaves the system, by email: each reminder once per channel and address."""
 
 from __future__ import annotations
 
@@ -14,11 +14,7 @@ from functions.tasks.events import NOTIFICATION_DLQ, NOTIFICATION_SEND, Notifica
 
 @on(NOTIFICATION_SEND, dead_letter=NOTIFICATION_DLQ)
 def push_notification(event: NotificationSend, reminders: Reminders, sidecar: Sidecar, now: datetime) -> None:
-    if event.channel == "in_app":
-        # The record is the delivery: it is an entry of the user's change log, which their devices follow.
-        reminders.record(event.deliveries, "sent", now, event.correlation_id)
-        return
-    for delivery in reminders.begin_attempts(event.deliveries, now):
+    for delivery in reminders.begin_attempts([event.delivery], now):
         try:
             sidecar.send_mail(to=delivery.address, **email_of(delivery))
         except Unavailable as error:

@@ -192,6 +192,7 @@ class Host:
         logger().info("stopping")
         self._server.stop(self._settings.grace_seconds).wait()
         self._publisher.stop(self._settings.grace_seconds)
+        self._sidecar.stop()
         self._database.close()
 
     @property

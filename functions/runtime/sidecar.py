@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -28,6 +29,8 @@ class Sidecar:
         self._settings = settings
         self._metadata = (("dapr-api-token", settings.dapr_api_token),) if settings.dapr_api_token else ()
         self._mail = threading.Lock()
+        self._lock = threading.Lock()
+        self._senders: dict[str, ThreadPoolExecutor] = {}
 
     @cached_property
     def _stub(self) -> api_service_v1.DaprStub:
@@ -53,6 +56,35 @@ class Sidecar:
                     self._single(topic, *entry)
         except grpc.RpcError as error:
             raise Unavailable("the broker does not answer: try again") from error
+
+    def send(self, topic: str, messages: Sequence[tuple[str, str, Event]]) -> None:
+        """Publishes messages that a lease in the database stands behind: one that is lost is sent again.
+
+        The in-memory broker makes a publisher wait for the consumer of the message before. So there a thread of
+        each topic waits instead, and a topic whose consumer is stuck holds up nothing but itself.
+        """
+        if self._settings.broker == "durable":
+            self.publish(topic, messages)
+            return
+        for message in messages:
+            self._sender(topic).submit(self._send_one, topic, message)
+
+    def _send_one(self, topic: str, message: tuple[str, str, Event]) -> None:
+        try:
+            self.publish(topic, [message])
+        except Unavailable as error:
+            logger().warning("publish_failed", topic=topic, error=str(error))
+
+    def _sender(self, topic: str) -> ThreadPoolExecutor:
+        with self._lock:
+            if topic not in self._senders:
+                self._senders[topic] = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"send {topic}")
+            return self._senders[topic]
+
+    def stop(self) -> None:
+        """Gives up what waits to be sent."""
+        for sender in self._senders.values():
+            sender.shutdown(wait=False, cancel_futures=True)
 
     def publish_changes(self, events: list[ChangeEvent]) -> None:
         """Publishes entries of change logs (each user's in order), a message a user and topic."""

@@ -11,7 +11,7 @@ from functions.store.database import Database
 from functions.tasks.events import Delivery, DueReminder
 from functions.tasks.values import uuid7
 
-LEASE = timedelta(seconds=30)
+LEASE = timedelta(seconds=60)
 """How long a claimed reminder, or an attempt at a delivery, is left to whoever claimed it. Longer than all
 attempts that Dapr makes at a message together."""
 

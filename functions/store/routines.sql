@@ -56,13 +56,18 @@ begin
     return next_seq;
 end $$;
 
--- Locks the user's row, which it makes at a user's first command.
+-- Locks the user's row, which it makes at a user's first command; one that came by a topic may lack name or address.
 create or replace function lock_user(p_user_id uuid, p_name text, p_email text) returns void language plpgsql as $$
+declare
+    known users;
 begin
-    perform from users where user_id = p_user_id for no key update;
+    select * into known from users where user_id = p_user_id for no key update;
     if not found then
         insert into users (user_id, name, email) values (p_user_id, p_name, p_email) on conflict do nothing;
         perform from users where user_id = p_user_id for no key update;
+    elsif known.email is null and p_email is not null or known.name = '' and p_name <> '' then
+        update users set email = coalesce(email, p_email), name = coalesce(nullif(name, ''), p_name)
+        where user_id = p_user_id;
     end if;
 end $$;
 
@@ -177,6 +182,7 @@ create or replace function record_deliveries(
 declare
     d record;
     r reminders;
+    why text;
     recorded integer := 0;
 begin
     for d in
@@ -187,10 +193,11 @@ begin
     loop
         perform from users where user_id = d.user_id for no key update;
         update deliveries x set
-            status = p_status, attempted_at = null, reason = p_reason,
+            status = p_status, attempted_at = null, reason = coalesce(p_reason, reason),
             delivered_at = case when p_status = 'sent' then p_now end
         where x.user_id = d.user_id and x.reminder_id = d.reminder_id and x.channel = d.channel
-            and x.address = d.address and x.status = 'pending';
+            and x.address = d.address and x.status = 'pending'
+        returning reason into why;
         continue when not found;
         recorded := recorded + 1;
         update reminders set status = (
@@ -208,7 +215,7 @@ begin
             d.user_id, d.event_id, 'reminder.' || p_status, 'reminder', d.reminder_id, p_now, p_correlation_id,
             jsonb_build_object(
                 'task_id', d.task_id, 'title', d.title, 'channel', d.channel, 'reminder', reminder_json(r),
-                'scheduled_time', d.scheduled_time, 'reason', p_reason,
+                'scheduled_time', d.scheduled_time, 'reason', case when p_status = 'failed' then why end,
                 'delivered_at', case when p_status = 'sent' then p_now end,
                 'lateness_seconds', round(extract(epoch from p_now - d.scheduled_time), 3)));
     end loop;

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypedDict
 from zoneinfo import ZoneInfo
 
 from functions.tasks.events import Delivery, DueReminder, NotificationSend
 from functions.tasks.models import Channel
-
-IN_APP_BATCH = 100
 
 
 def route(reminders: Iterable[DueReminder], addresses: Mapping[tuple[Any, Any], str | None]) -> list[Delivery]:
@@ -32,19 +30,15 @@ def route(reminders: Iterable[DueReminder], addresses: Mapping[tuple[Any, Any], 
     return deliveries
 
 
-def messages(deliveries: Sequence[Delivery], correlation_id: str) -> list[tuple[str, str, NotificationSend]]:
-    """The (key, id, event) messages of these deliveries: in-app ones together, any other by itself, so that one
-    that fails holds up nothing else."""
-    in_app = [d for d in deliveries if d.channel == "in_app"]
-    groups = [in_app[first : first + IN_APP_BATCH] for first in range(0, len(in_app), IN_APP_BATCH)]
-    groups += [[d] for d in deliveries if d.channel != "in_app"]
+def messages(deliveries: Iterable[Delivery], correlation_id: str) -> list[tuple[str, str, NotificationSend]]:
+    """The (key, id, event) messages of these deliveries, one each: one that fails holds up nothing else."""
     return [
         (
-            str(group[0].user_id),
-            f"{group[0].reminder_id}/{group[0].channel}/{group[0].address}",
-            NotificationSend(correlation_id=correlation_id, channel=group[0].channel, deliveries=group),
+            str(delivery.user_id),
+            f"{delivery.reminder_id}/{delivery.channel}/{delivery.address}",
+            NotificationSend(correlation_id=correlation_id, delivery=delivery),
         )
-        for group in groups
+        for delivery in deliveries
     ]
 
 

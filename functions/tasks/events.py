@@ -91,11 +91,10 @@ class Delivery(DueReminder):
 
 
 class NotificationSend(Event):
-    """On `notification.send`: deliveries of one channel; only in_app ones are batched."""
+    """On `notification.send`: one delivery that leaves the system."""
 
     correlation_id: str = ""
-    channel: Channel
-    deliveries: Annotated[list[Delivery], Field(min_length=1)]
+    delivery: Delivery
 
 
 def caller_of(event: ChangeEvent) -> Caller:

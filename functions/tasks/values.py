@@ -40,16 +40,7 @@ def instant(value: Any) -> datetime:
 
     Raises a pydantic error for anything else: no offset, a number, a year outside 1900..9999.
     """
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        parsed = value
-    elif isinstance(value, str) and _RFC3339.fullmatch(value):
-        fraction = re.sub(r"(\.\d{6})\d+", r"\1", value.upper())
-        try:
-            parsed = datetime.fromisoformat(fraction)
-        except ValueError:
-            raise _refuse("instant", "not a date and time that exists") from None
-    else:
-        raise _refuse("instant", "must be an RFC 3339 date-time with an offset, e.g. 2026-11-23T09:00:00Z")
+    parsed = value if isinstance(value, datetime) and value.tzinfo is not None else date_time(value)
     try:
         utc = parsed.astimezone(UTC)
     except OverflowError:
@@ -57,6 +48,16 @@ def instant(value: Any) -> datetime:
     if not FIRST_DAY <= utc.date() <= LAST_DAY:
         raise _refuse("instant", "must be in the years 1900 to 9999")
     return utc
+
+
+def date_time(value: Any) -> datetime:
+    """An RFC 3339 date-time of any year from 1 to 9999. Raises a pydantic error for anything else."""
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        raise _refuse("instant", "must be an RFC 3339 date-time with an offset, e.g. 2026-11-23T09:00:00Z")
+    try:
+        return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", value.upper()))
+    except ValueError:
+        raise _refuse("instant", "not a date and time that exists") from None
 
 
 def day(value: Any) -> date:
@@ -192,7 +193,11 @@ Duration = Annotated[
 Title = Annotated[str, StringConstraints(min_length=1, max_length=500), BeforeValidator(_one_line)]
 PlainText = Annotated[str, BeforeValidator(_plain)]
 Description = Annotated[PlainText, StringConstraints(max_length=20_000)]
-TagName = Annotated[str, StringConstraints(min_length=1, max_length=50, pattern=r"^[^,]*$"), BeforeValidator(_one_line)]
+TagName = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=50, pattern=r"^[^,]*$"),
+    BeforeValidator(_one_line),
+]
 Color = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
 Int = Annotated[int, Strict()]
 Bool = Annotated[bool, Strict()]
