@@ -192,6 +192,10 @@ begin
         order by user_id, reminder_id
     loop
         perform from users where user_id = d.user_id for no key update;
+        -- What leaves the system was sent, whatever became of its reminder since; in-app, this is the sending.
+        continue when d.channel = 'in_app' and not exists (
+            select from reminders
+            where user_id = d.user_id and reminder_id = d.reminder_id and status = 'pending');
         update deliveries x set
             status = p_status, attempted_at = null, reason = coalesce(p_reason, reason),
             delivered_at = case when p_status = 'sent' then p_now end

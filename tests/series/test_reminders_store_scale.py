@@ -16,12 +16,13 @@ import psycopg
 import pytest
 
 from functions.due_reminders import due_reminders
+from functions.route_reminder import route_reminder
 from functions.runtime.sidecar import Sidecar
 from functions.store.database import Database, Row
 from functions.store.reminders import LEASE, Reminders
 from functions.tasks.errors import NotFound
-from functions.tasks.events import DueReminder, Event, ReminderDue
-from functions.tasks.models import Reminder
+from functions.tasks.events import Delivery, DueReminder, Event, ReminderDue
+from functions.tasks.models import Caller, Reminder, Task
 from tests.series.support import Household, at_once
 
 MILLION = 1_000_000
@@ -95,14 +96,10 @@ FIRST = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def million(server: str) -> Iterator[str]:
+def million(lasting_url: str) -> str:
     """The URL of a database with a million pending reminders, one each 30 seconds."""
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute("create database million template template")
-        url = server.replace("/postgres?", "/million?")
-        fill(url, MILLION, FIRST, "30 seconds")
-        yield url
-        connection.execute("drop database million with (force)")
+    fill(lasting_url, MILLION, FIRST, "30 seconds")
+    return lasting_url
 
 
 class TestAMillionPending:
@@ -158,7 +155,7 @@ class Recorder:
     def __init__(self) -> None:
         self.published: list[UUID] = []
 
-    def publish(self, topic: str, messages: Sequence[tuple[str, str, Event]]) -> None:
+    def send(self, topic: str, messages: Sequence[tuple[str, str, Event]]) -> None:
         for _, _, event in messages:
             self.published += [reminder.reminder_id for reminder in cast(ReminderDue, event).reminders]
 
@@ -227,6 +224,17 @@ class TestInFlight:
         (claimed,) = Reminders(late.database).claim_due(late.now, 10)
         return task.id, claimed
 
+    def deliveries(self, late: Household, claimed: DueReminder) -> int:
+        """How many deliveries come of the message about this reminder, which arrives twice."""
+        for _ in range(2):
+            route_reminder(
+                ReminderDue(reminders=[claimed]), Reminders(late.database), cast(Sidecar, Recorder()), late.now
+            )
+        (row,) = late.database.all(
+            "select count(*) as deliveries from deliveries where reminder_id = %s", (claimed.reminder_id,)
+        )
+        return cast(int, row["deliveries"])
+
     @pytest.mark.parametrize(
         "what",
         [
@@ -245,7 +253,18 @@ class TestInFlight:
     ) -> None:
         task, claimed = self.claim(late)
         what(late, task, claimed)
-        assert Reminders(late.database).addresses([claimed]) == {}
+        assert self.deliveries(late, claimed) == 0
+
+    @pytest.mark.parametrize("end", ["complete", "delete"])
+    def test_it_is_not_told_in_the_app_once_its_task_has_ended(self, late: Household, end: str) -> None:
+        """Though it was routed before."""
+        task, claimed = self.claim(late)
+        reminders = Reminders(late.database)
+        delivery = Delivery(**dict(claimed), channel="in_app")
+        reminders.plan_deliveries([delivery])
+        getattr(late, end)(task)
+        assert reminders.record([delivery], "sent", late.now, "") == 0
+        assert late.events("reminder.%") == []
 
     @pytest.mark.parametrize(
         "fields",
@@ -254,9 +273,8 @@ class TestInFlight:
     def test_it_is_sent_once_after_other_edits(self, late: Household, fields: dict[str, Any]) -> None:
         task, claimed = self.claim(late)
         late.edit(task, **fields)
-        reminders = Reminders(late.database)
-        assert len(reminders.addresses([claimed])) == 1
-        assert reminders.claim_due(late.now, 10) == []
+        assert self.deliveries(late, claimed) == 1
+        assert Reminders(late.database).claim_due(late.now, 10) == []
 
     def test_a_snoozed_one_is_claimed_at_its_time_and_has_deliveries_of_its_own(self, late: Household) -> None:
         task, claimed = self.claim(late)
@@ -293,18 +311,20 @@ class TestSnoozing:
         assert all(isinstance(answer, Reminder) for answer in answers)
         assert [r.status for r in household.reminders(task.id)].count("pending") == 1
 
-    def test_and_settling_at_once_keeps_what_was_sent(self, household: Household) -> None:
+    def test_and_settling_at_once_keeps_what_was_sent(
+        self, household: Household, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """It was read as pending, and is sent when the change is written."""
         task = household.create(reminder_offset="PT10M")
         first = task.reminders[0].id
         get = household.tasks.get
 
-        def read_too_early(*args: Any) -> Any:
-            read = get(*args)
+        def read_too_early(caller: Caller, task_id: UUID) -> Task:
+            read = get(caller, task_id)
             household.database.all("update reminders set status = 'sent' where reminder_id = %s", (first,))
             return read
 
-        household.tasks.get = read_too_early  # type: ignore[method-assign]
+        monkeypatch.setattr(household.tasks, "get", read_too_early)
         household.reminder("snooze", first, minutes=30)
         assert sorted(r.status for r in get(household.caller, task.id).reminders) == ["pending", "sent"]
 

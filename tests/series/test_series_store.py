@@ -72,6 +72,7 @@ class TestCompleting:
         assert [row["task_id"] for row in household.rows()] == [row["task_id"] for row in before]
 
     def test_again_after_reopening_makes_the_next_one_again(self, household: Household) -> None:
+        """Of the task as it is now, though it is an old event that is told first."""
         first = household.daily()
         household.complete(first.id)
         old = household.events("task.completed")
@@ -84,8 +85,6 @@ class TestCompleting:
         household.now += HOUR
         household.complete(first.id)
         household.deliver(old)
-        assert numbers(household) == [1], "an old event must not spawn with an old title"
-        household.deliver()
         assert [(task.title, task.occurrence) for task in household.open()] == [("b", 2)]
 
     def test_is_followed_though_the_completed_one_is_deleted_before_the_consumer_runs(

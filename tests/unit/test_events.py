@@ -22,7 +22,6 @@ from functions.tasks.events import (
     ReminderDue,
     caller_of,
     details_of,
-    task_of,
     topic_of,
 )
 
@@ -121,11 +120,6 @@ def test_a_consumer_acts_for_the_user_of_the_change_and_under_its_correlation_id
     event = change()
     caller = caller_of(event)
     assert (caller.user_id, caller.correlation_id) == (event.user_id, "c-1")
-
-
-def test_the_task_of_an_event_knows_where_its_series_began() -> None:
-    task = task_of(change())
-    assert (task.occurrence, str(task.series_start), task.version) == (2, "2026-11-23", 3)
 
 
 def test_the_log_keeps_what_tells_the_task_and_what_changed_not_all_of_it() -> None:

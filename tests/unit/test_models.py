@@ -14,8 +14,10 @@ from functions.tasks.errors import InvalidInput
 from functions.tasks.models import (
     CompleteTask,
     CreateTask,
+    DeleteTask,
     Input,
     ManageTags,
+    OccurrenceRef,
     PreviewRecurrence,
     Reminder,
     ReminderSpec,
@@ -26,6 +28,7 @@ from functions.tasks.models import (
     resolve_due,
 )
 from functions.tasks.query import ListActivity, ListTasks
+from functions.tasks.snooze import ManageReminders
 
 _NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 _ID = uuid4()
@@ -37,8 +40,11 @@ _SMALLEST: dict[type[Input], dict[str, Any]] = {
     UpdateTask: {"task_id": _ID},
     TaskRef: {"task_id": _ID},
     VersionedRef: {"task_id": _ID},
+    OccurrenceRef: {"task_id": _ID},
     CompleteTask: {"task_id": _ID},
+    DeleteTask: {"task_id": _ID},
     ManageTags: {},
+    ManageReminders: {},
     ReminderSpec: {"offset": "PT1H"},
     PreviewRecurrence: {"recurrence": {"type": "daily"}, "due_date": "2026-11-23"},
     ListTasks: {},
