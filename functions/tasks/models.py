@@ -165,7 +165,7 @@ class UpdateTask(TaskFields):
 
     task_id: UUID
     version: Annotated[Int, Field(ge=1)] | None = None
-    title: Title = ""
+    title: Title = Field(default="", json_schema_extra=lambda schema: schema.pop("default"))
     replace: Bool = Field(default=False, description="true for PUT: what is not named takes its default")
 
     @model_validator(mode="before")
