@@ -215,6 +215,15 @@ class TestLostAnswer:
         assert world.types(ann) == ["task.created", "reminder.sent"]
         assert woken == [ann.user_id]
 
+    def test_of_an_attempt_ends_with_its_lease(self, world: World, ann: Caller, lose: Callable[[str], None]) -> None:
+        world.rows("delete from reminders")
+        world.add(ann, reminders=[{"at": NOW.isoformat()}])
+        (due,) = world.reminders.claim_due(NOW, 10)
+        deliveries = world.reminders.plan_deliveries(routed(world, due))
+        lose("update deliveries x")
+        world.reminders.begin_attempts(deliveries, NOW)
+        assert world.reminders.begin_attempts(deliveries, NOW + LEASE) == deliveries
+
     def test_of_a_claim_ends_with_its_lease(self, world: World, ann: Caller, lose: Callable[[str], None]) -> None:
         world.rows("delete from reminders")
         world.add(ann, reminders=[{"at": NOW.isoformat()}])
