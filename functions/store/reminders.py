@@ -77,7 +77,7 @@ class Reminders:
         rows = self._database.all(
             """
             insert into deliveries (user_id, reminder_id, channel, address)
-            select user_id, reminder_id, channel, address
+            select distinct user_id, reminder_id, channel, address
             from jsonb_to_recordset(%s) as d (user_id uuid, reminder_id uuid, channel text, address text)
             on conflict (user_id, reminder_id, channel, address) do update set status = deliveries.status
             returning user_id, reminder_id, channel, address, status

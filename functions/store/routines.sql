@@ -1,6 +1,14 @@
 -- The writes, each one statement for its caller: lock the user's row, change, and append to the change log, in
 -- one transaction and one round trip. Applied again whenever this file changes.
 
+-- Whether an event is among the last ones of a user: a write that is sent again, because its answer was lost, finds
+-- its own.
+create or replace function is_written(p_user_id uuid, p_event_id uuid) returns boolean language sql stable as $$
+    select exists (
+        select from events e join users u using (user_id)
+        where e.user_id = p_user_id and e.seq > u.seq - 50 and e.event_id = p_event_id)
+$$;
+
 -- A reminder as the API answers it.
 create or replace function reminder_json(r reminders) returns jsonb language sql stable as $$
     select jsonb_build_object(
@@ -93,11 +101,14 @@ begin
     select * into old from tasks
     where user_id = owner and (task_id = new.task_id or p_expected_version = 0 and (
         follows = p_after or recurrence_id = new.recurrence_id and occurrence = new.occurrence))
-    limit 1;
-    if p_expected_version = 0 and found then
+    order by task_id = new.task_id desc limit 1;
+    if is_written(owner, (p_event ->> 'event_id')::uuid) then
+        return query select 'saved', task_json(old);
+        return;
+    elsif p_expected_version = 0 and old.task_id is not null then
         return query select case when old.deleted_at is null then 'exists' else 'gone' end, task_json(old);
         return;
-    elsif p_expected_version > 0 and (not found or old.deleted_at is not null)
+    elsif p_expected_version > 0 and (old.task_id is null or old.deleted_at is not null)
         or p_after is not null and not exists (
             select from tasks where user_id = owner and task_id = p_after and status = 'completed') then
         return query select 'gone', null::jsonb;
@@ -174,7 +185,7 @@ begin
 end $$;
 
 -- Records the outcome of deliveries (sent or failed), each with its event, and settles a reminder once none of
--- its deliveries is pending: sent, late (more than a minute after its time) or failed. One that was recorded
+-- its deliveries is pending: sent, late (by no channel within a minute of its time) or failed. One that was recorded
 -- before changes nothing. Users are locked in one order, so that two batches cannot deadlock.
 create or replace function record_deliveries(
     p_deliveries jsonb, p_status text, p_reason text, p_now timestamptz, p_correlation_id text
@@ -206,8 +217,8 @@ begin
         recorded := recorded + 1;
         update reminders set status = (
             select case
-                when bool_or(x.status = 'sent') and p_now > scheduled_time + interval '1 minute' then 'late'
-                when bool_or(x.status = 'sent') then 'sent'
+                when bool_or(x.delivered_at <= scheduled_time + interval '1 minute') then 'sent'
+                when bool_or(x.status = 'sent') then 'late'
                 else 'failed' end
             from deliveries x where x.user_id = d.user_id and x.reminder_id = d.reminder_id)
         where user_id = d.user_id and reminder_id = d.reminder_id and status = 'pending'
@@ -237,7 +248,10 @@ declare
     saved tags;
 begin
     perform lock_user(owner, p_user ->> 'name', p_user ->> 'email');
-    if p_type <> 'tag.created' and not exists (select from tags where user_id = owner and tag_id = id) then
+    if is_written(owner, p_event_id) then
+        return query select 'saved', data -> 'tag' from events where user_id = owner and event_id = p_event_id;
+        return;
+    elsif p_type <> 'tag.created' and not exists (select from tags where user_id = owner and tag_id = id) then
         return query select 'gone', null::jsonb;
         return;
     elsif exists (select from tags where user_id = owner and key = p_tag ->> 'key' and tag_id <> id) then

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.tasks.delivery import IN_APP_BATCH, email_of, messages, route
+from functions.tasks.delivery import email_of, messages, route
 from functions.tasks.events import Delivery, DueReminder
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
@@ -66,28 +66,22 @@ class TestRoute:
 
 
 class TestMessages:
-    def test_put_in_app_ones_together_and_each_other_by_itself(self) -> None:
-        group = [delivery("in_app", ""), delivery(), delivery("in_app", ""), delivery()]
-        sent = [[one.channel for one in event.deliveries] for _, _, event in messages(group, "c-1")]
-        assert sorted(sent, key=len) == [["email"], ["email"], ["in_app", "in_app"]]
-
-    def test_hold_a_hundred_at_most(self) -> None:
-        group = [delivery("in_app", "") for _ in range(2 * IN_APP_BATCH + 1)]
-        assert [len(event.deliveries) for _, _, event in messages(group, "")] == [IN_APP_BATCH, IN_APP_BATCH, 1]
+    def test_are_one_for_each_delivery_so_that_one_that_fails_holds_up_no_other(self) -> None:
+        group = [delivery(), delivery(address="other@example.com"), delivery(user_id=BEN)]
+        assert [event.delivery for _, _, event in messages(group, "c-1")] == group
 
     def test_lose_none_whatever_iterable_they_come_from(self) -> None:
         group = [delivery("in_app", ""), delivery(), delivery("in_app", ""), delivery()]
-        told = [one.reminder_id for _, _, event in messages(iter(group), "") for one in event.deliveries]
-        assert set(told) == {one.reminder_id for one in group}
+        told = [event.delivery.reminder_id for _, _, event in messages(iter(group), "")]
+        assert sorted(told) == sorted(one.reminder_id for one in group)
 
     def test_have_the_user_as_key_an_id_of_their_own_and_the_correlation_id(self) -> None:
-        group = [delivery(), delivery("in_app", ""), delivery(user_id=BEN)]
+        one = delivery()
+        group = [one, one.model_copy(update={"channel": "in_app", "address": ""}), delivery(user_id=BEN)]
         made = messages(group, "c-1")
-        assert {key for key, _, _ in made} == {str(ANN), str(BEN)}
-        assert len({identity for _, identity, _ in made}) == len(made)
+        assert [key for key, _, _ in made] == [str(ANN), str(ANN), str(BEN)]
+        assert len({identity for _, identity, _ in made}) == 3
         assert {event.correlation_id for _, _, event in made} == {"c-1"}
-        for _, _, event in made:
-            assert {one.channel for one in event.deliveries} == {event.channel}
 
     def test_have_the_same_id_when_they_are_made_again(self) -> None:
         group = [delivery(), delivery("in_app", "")]
