@@ -1,16 +1,21 @@
-"""route-reminder: decides by which channels a due reminder reaches its user."""
+"""route-reminder: decides by which channels a due reminder reaches its user, and when."""
 
 from __future__ import annotations
+
+from datetime import datetime
 
 from functions.runtime.sidecar import Sidecar
 from functions.runtime.triggers import on
 from functions.store.reminders import Reminders
-from functions.tasks.delivery import messages, route
-from functions.tasks.events import NOTIFICATION_SEND, REMINDER_DUE, ReminderDue
+from functions.tasks.delivery import messages, route, sort_out
+from functions.tasks.events import REMINDER_DUE, ReminderDue
 
 
 @on(REMINDER_DUE)
-def route_reminder(event: ReminderDue, reminders: Reminders, sidecar: Sidecar) -> None:
-    addresses = reminders.addresses(event.reminders)
-    deliveries = reminders.plan_deliveries(route(event.reminders, addresses))
-    sidecar.publish(NOTIFICATION_SEND, messages(deliveries, event.correlation_id))
+def route_reminder(event: ReminderDue, reminders: Reminders, sidecar: Sidecar, now: datetime) -> None:
+    wanted = route(event.reminders, reminders.recipients(event.reminders), now)
+    due, unwanted = sort_out(reminders.plan_deliveries(wanted, now), wanted, now)
+    if unwanted:
+        reminders.record(unwanted, "failed", now, event.correlation_id, "the address was removed, or is off")
+    for topic, batch in messages(due, event.correlation_id):
+        sidecar.publish(topic, batch)

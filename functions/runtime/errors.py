@@ -17,6 +17,7 @@ from functions.tasks.errors import (
     StaleVersion,
     Unauthenticated,
     Unavailable,
+    Undeliverable,
 )
 
 _CODES: dict[type[DomainError], int] = {
@@ -26,6 +27,7 @@ _CODES: dict[type[DomainError], int] = {
     AlreadyExists: code_pb2.ALREADY_EXISTS,
     StaleVersion: code_pb2.ABORTED,
     Unavailable: code_pb2.UNAVAILABLE,
+    Undeliverable: code_pb2.FAILED_PRECONDITION,
 }
 _RETRY_SECONDS = 1
 _SAID = {"missing": "is required", "extra_forbidden": "is not a known field"}
@@ -46,7 +48,7 @@ def status_of(error: Exception, correlation_id: str) -> status_pb2.Status:
         )
         details.append(error_details_pb2.BadRequest(field_violations=violations))
     elif isinstance(error, DomainError):
-        code, message = _CODES[type(error)], str(error)
+        code, message = _code(error), str(error)
         if isinstance(error, InvalidInput):
             violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=error.description)
             details.append(error_details_pb2.BadRequest(field_violations=[violation]))
@@ -58,6 +60,10 @@ def status_of(error: Exception, correlation_id: str) -> status_pb2.Status:
         code, message = code_pb2.INTERNAL, "internal error"
     details.append(error_details_pb2.RequestInfo(request_id=correlation_id))
     return status_pb2.Status(code=code, message=message[:1000], details=[_pack(detail) for detail in details])
+
+
+def _code(error: DomainError) -> int:
+    return next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
 
 
 def _pack(message: Message) -> any_pb2.Any:

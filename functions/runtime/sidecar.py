@@ -1,23 +1,28 @@
-"""The Dapr sidecar, as the functions see it: publish, and call output bindings."""
+"""The Dapr sidecar, as the functions see it: publish, and read secrets."""
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 import grpc
 from dapr.proto import api_service_v1, api_v1
 
+from functions.runtime.backlog import Backlog
 from functions.runtime.logs import logger
 from functions.runtime.settings import Settings
 from functions.tasks.errors import Unavailable
-from functions.tasks.events import ChangeEvent, Event, topic_of
+from functions.tasks.events import SEND_TOPICS, ChangeEvent, Event, topic_of
 
 TIMEOUT = 10.0
 """Seconds that a call to the sidecar may take."""
+
+QUEUED = frozenset(SEND_TOPICS.values()) - {SEND_TOPICS["in_app"]}
+"""Topics whose consumers wait for other servers. The in-memory broker handles one message of a topic at a time and
+lets its publisher wait, so what goes there is queued in this process; a reminder's lease brings back what is lost."""
+
+WAIT = 60.0
+"""Seconds that a queued message waits for the one before it: longer than all attempts at that."""
 
 
 class Sidecar:
@@ -26,7 +31,7 @@ class Sidecar:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._metadata = (("dapr-api-token", settings.dapr_api_token),) if settings.dapr_api_token else ()
-        self._mail = threading.Lock()
+        self._backlog = Backlog(lambda topic, entry: self._single(topic, *entry, timeout=WAIT))
 
     @cached_property
     def _stub(self) -> api_service_v1.DaprStub:
@@ -47,6 +52,8 @@ class Sidecar:
         try:
             if self._settings.broker == "durable":
                 self._bulk(topic, entries)
+            elif topic in QUEUED:
+                self._backlog.put(topic, entries)
             else:
                 for entry in entries:
                     self._single(topic, *entry)
@@ -62,7 +69,7 @@ class Sidecar:
         for topic, messages in by_topic.items():
             self.publish(topic, messages)
 
-    def _single(self, topic: str, key: str, identity: str, data: bytes) -> None:
+    def _single(self, topic: str, key: str, identity: str, data: bytes, timeout: float = TIMEOUT) -> None:
         self._stub.PublishEvent(
             api_v1.PublishEventRequest(
                 pubsub_name=self._settings.pubsub,
@@ -71,7 +78,7 @@ class Sidecar:
                 data_content_type="application/json",
                 metadata={"partitionKey": key, "cloudevent.id": identity},
             ),
-            timeout=TIMEOUT,
+            timeout=timeout,
             metadata=self._metadata,
         )
 
@@ -97,28 +104,12 @@ class Sidecar:
             logger().warning("publish_failed", topic=topic, failed=len(answer.failedEntries))
             raise Unavailable("the broker does not answer: try again")
 
-    def send_mail(self, *, to: str, subject: str, html: str) -> None:
-        """Sends one email through the smtp binding; raises Unavailable when the server did not take it.
-
-        One at a time: Dapr's binding keeps the recipient and subject of a request in memory that all its
-        requests share (components-contrib bindings/smtp/smtp.go, mergeWithRequestMetadata), so two at once
-        could reach each other's addressees.
-        """
-        metadata = {"emailFrom": self._settings.mail_from, "emailTo": to, "subject": subject}
-        with self._mail:
-            self._invoke("smtp", "create", html.encode(), metadata)
-
-    def _invoke(self, binding: str, operation: str, data: bytes, metadata: dict[str, str]) -> Any:
+    def secret(self, name: str) -> str:
+        """A secret of the component `secrets`. Raises Unavailable where the store does not have it."""
         try:
-            return self._stub.InvokeBinding(
-                api_v1.InvokeBindingRequest(name=binding, operation=operation, data=data, metadata=metadata),
-                timeout=TIMEOUT,
-                metadata=self._metadata,
+            answer = self._stub.GetSecret(
+                api_v1.GetSecretRequest(store_name="secrets", key=name), timeout=TIMEOUT, metadata=self._metadata
             )
         except grpc.RpcError as error:
-            raise Unavailable(f"{binding}: {_reason(error)}") from error
-
-
-def _reason(error: grpc.RpcError) -> str:
-    details = error.details() if isinstance(error, grpc.Call) else None
-    return json.dumps(str(details or error))[1:-1][:300]
+            raise Unavailable(f"the secret {name} cannot be read") from error
+        return next(iter(answer.data.values()), "")

@@ -15,7 +15,18 @@ TASK_EVENTS = "task.events"
 REMINDER_EVENTS = "reminder.events"
 REMINDER_DUE = "reminder.due"
 NOTIFICATION_SEND = "notification.send"
+NOTIFICATION_EMAIL = "notification.send.email"
+NOTIFICATION_WEB_PUSH = "notification.send.web-push"
+NOTIFICATION_WEBHOOK = "notification.send.webhook"
 NOTIFICATION_DLQ = "notification.dlq"
+
+SEND_TOPICS: dict[Channel, str] = {
+    "in_app": NOTIFICATION_SEND,
+    "email": NOTIFICATION_EMAIL,
+    "web_push": NOTIFICATION_WEB_PUSH,
+    "webhook": NOTIFICATION_WEBHOOK,
+}
+"""A topic each: a mail server that is down, or a webhook that is slow, holds up no other channel."""
 
 
 class Event(BaseModel):
@@ -87,11 +98,15 @@ class Delivery(DueReminder):
     """One reminder to one channel and address: the natural key of a notification."""
 
     channel: Channel
-    address: str = Field(default="", description="where to: an email address; empty for in_app")
+    address: str = Field(
+        default="", description="where to: an email address, the id of a web push or webhook device; empty for in_app"
+    )
+    not_before: Instant | None = Field(default=None, description="held until then")
+    test: bool = Field(default=False, description="of no reminder: what a user asked for, to see that it arrives")
 
 
 class NotificationSend(Event):
-    """On `notification.send`: deliveries of one channel; only in_app ones are batched."""
+    """On the topics of SEND_TOPICS: deliveries of one channel; only in_app ones are batched."""
 
     correlation_id: str = ""
     channel: Channel

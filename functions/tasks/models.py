@@ -28,7 +28,7 @@ from functions.tasks.values import (
 
 Status = Literal["open", "completed"]
 Priority = Literal["low", "medium", "high", "urgent"]
-Channel = Literal["in_app", "email"]
+Channel = Literal["in_app", "email", "web_push", "webhook"]
 ReminderStatus = Literal["pending", "sent", "late", "cancelled", "failed"]
 
 
@@ -215,6 +215,24 @@ class ManageTags(Input):
 
 class TagList(BaseModel):
     items: list[Tag]
+
+
+class RedriveNotifications(Input):
+    """All of the caller's that failed, or those of one reminder."""
+
+    reminder_id: UUID | None = None
+
+
+class Redriven(BaseModel):
+    """How many notifications are sent again."""
+
+    redriven: int
+
+
+class Page(BaseModel):
+    """An HTML page, for a link that a person opens outside the app."""
+
+    html: str
 
 
 class TaskDetail(Task):
