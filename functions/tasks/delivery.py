@@ -92,27 +92,22 @@ def trial_delivery(device: Mapping[str, Any], user_id: UUID, now: datetime) -> D
     )
 
 
-def messages(deliveries: Iterable[Delivery], correlation_id: str) -> list[tuple[str, list[Message]]]:
-    """The (key, id, event) messages of these deliveries by topic, the quick ones first: in-app ones together, any
+def messages(deliveries: Iterable[Delivery], correlation_id: str) -> list[Message]:
+    """The (key, id, event) messages of these deliveries, channel by channel: in-app ones first and together, any
     other by itself, so that one that fails holds up nothing else."""
-    by_channel: dict[Channel, list[Delivery]] = {channel: [] for channel in SEND_TOPICS}
+    chosen: dict[Channel, list[Delivery]] = {channel: [] for channel in SEND_TOPICS}
     for delivery in deliveries:
-        by_channel[delivery.channel].append(delivery)
-    planned = []
-    for channel, chosen in by_channel.items():
-        size = IN_APP_BATCH if channel == "in_app" else 1
-        groups = [chosen[first : first + size] for first in range(0, len(chosen), size)]
-        batch = [
-            (
-                str(group[0].user_id),
-                f"{group[0].reminder_id}/{channel}/{group[0].address}",
-                NotificationSend(correlation_id=correlation_id, channel=channel, deliveries=group),
-            )
-            for group in groups
-        ]
-        if batch:
-            planned.append((SEND_TOPICS[channel], batch))
-    return planned
+        chosen[delivery.channel].append(delivery)
+    groups = [chosen["in_app"][first : first + IN_APP_BATCH] for first in range(0, len(chosen["in_app"]), IN_APP_BATCH)]
+    groups += [[d] for channel, others in chosen.items() if channel != "in_app" for d in others]
+    return [
+        (
+            str(group[0].user_id),
+            f"{group[0].reminder_id}/{group[0].channel}/{group[0].address}",
+            NotificationSend(correlation_id=correlation_id, channel=group[0].channel, deliveries=group),
+        )
+        for group in groups
+    ]
 
 
 def delivery_id(delivery: Delivery) -> UUID:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -55,5 +56,6 @@ def mail_of(
 
 
 def one_line(text: str) -> str:
-    """Text without line breaks and control characters, which could end a header or a line."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    """Text without line breaks and control characters, which could end a header or a line. What joins letters and
+    emoji (category Cf) stays."""
+    return " ".join("".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp", "Cs") else c for c in text).split())
