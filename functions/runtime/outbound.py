@@ -80,6 +80,8 @@ class Outbound:
             with _aborted(connection, until):
                 connection.request("POST", target, body, {"User-Agent": "Tickler", **headers})
                 answer = connection.getresponse()
+                if time.monotonic() >= until:
+                    raise TimeoutError  # to http.client, headers that were cut off are whole
                 return Answer(answer.status, _delay(answer.headers.get("Retry-After")))
         except ssl.SSLCertVerificationError as error:
             raise Unavailable(f"{host}: its certificate does not hold: {error.verify_message}"[:300]) from error

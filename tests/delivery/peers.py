@@ -53,7 +53,7 @@ class Peer:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_POST(self) -> None:  # noqa: N802
+            def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 peer.requests.append(Request(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
                 if not peer.before_answer(self):
@@ -105,9 +105,7 @@ class Browser:
 
     def read(self, request: Request) -> dict[str, Any]:
         assert request.headers["content-encoding"] == "aes128gcm"
-        plain = http_ece.decrypt(
-            request.body, private_key=self._private, auth_secret=self._auth, version="aes128gcm"
-        )
+        plain = http_ece.decrypt(request.body, private_key=self._private, auth_secret=self._auth, version="aes128gcm")
         message: dict[str, Any] = json.loads(plain)
         return message
 

@@ -33,7 +33,14 @@ def refused(insecure: bool = False, **fields: Any) -> str:
 class TestRegistration:
     @pytest.mark.parametrize(
         "address",
-        ["ann@example.org", "a.b+c@example.co.uk", "o'neil@example.org", "x@localhost", "jörg@münchen.example", "a@1.example"],
+        [
+            "ann@example.org",
+            "a.b+c@example.co.uk",
+            "o'neil@example.org",
+            "x@localhost",
+            "jörg@münchen.example",
+            "a@1.example",
+        ],
     )
     def test_takes_an_email_address(self, address: str) -> None:
         assert check(kind="email", endpoint=address).name == address
@@ -118,7 +125,16 @@ PRIVATE = [
     "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.192", "192.0.2.1", "192.168.1.1", "198.18.0.1",
     "198.51.100.7", "203.0.113.9", "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255",
 ]  # fmt: skip
-PUBLIC = ["1.1.1.1", "8.8.8.8", "93.184.215.14", "100.63.255.255", "100.128.0.0", "172.15.0.1", "172.32.0.1", "223.255.255.1"]
+PUBLIC = [
+    "1.1.1.1",
+    "8.8.8.8",
+    "93.184.215.14",
+    "100.63.255.255",
+    "100.128.0.0",
+    "172.15.0.1",
+    "172.32.0.1",
+    "223.255.255.1",
+]
 
 
 @pytest.mark.parametrize("address", PRIVATE)
@@ -141,8 +157,9 @@ def test_a_public_address_is_reached_however_it_is_carried(address: str) -> None
 @pytest.mark.parametrize(
     ("address", "public"),
     [
-        ("::", False), ("::1", False), ("fe80::1", False), ("fe80::1%eth0", False), ("fc00::1", False), ("fd00:ec2::254", False),
-        ("fec0::1", False), ("ff02::1", False), ("2001:db8::1", False), ("2001::1", False), ("100::1", False),
+        ("::", False), ("::1", False), ("fe80::1", False), ("fe80::1%eth0", False), ("fc00::1", False),
+        ("fd00:ec2::254", False), ("fec0::1", False), ("ff02::1", False), ("2001:db8::1", False),
+        ("2001::1", False), ("100::1", False),
         ("64:ff9b:1::1", False), ("2606:4700:4700::1111", True), ("2a00:1450:4001:831::200e", True),
     ],
 )  # fmt: skip

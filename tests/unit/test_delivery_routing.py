@@ -44,7 +44,9 @@ def delivery(channel: str = "email", address: str = "ann@example.com", **fields:
     return Delivery.model_validate(due(**fields).model_dump() | {"channel": channel, "address": address})
 
 
-def routed(reminder: DueReminder, devices: list[tuple[Channel, str]], now: datetime = NOW, **settings: Any) -> list[Delivery]:
+def routed(
+    reminder: DueReminder, devices: list[tuple[Channel, str]], now: datetime = NOW, **settings: Any
+) -> list[Delivery]:
     recipient = Recipient(UserSettings(**settings), devices)
     return route([reminder], {(reminder.user_id, reminder.reminder_id): recipient}, now)
 
@@ -57,7 +59,12 @@ class TestRoute:
             ("all", "a@x.org", [], [("in_app", ""), ("email", "a@x.org")]),
             ("all", "a@x.org", [("email", "a@x.org")], [("in_app", ""), ("email", "a@x.org")]),  # the same place once
             ("all", None, [("web_push", "1"), ("webhook", "2")], [("in_app", ""), ("web_push", "1"), ("webhook", "2")]),
-            ("email", "a@x.org", [("email", "b@x.org"), ("webhook", "2")], [("email", "a@x.org"), ("email", "b@x.org")]),
+            (
+                "email",
+                "a@x.org",
+                [("email", "b@x.org"), ("webhook", "2")],
+                [("email", "a@x.org"), ("email", "b@x.org")],
+            ),
             ("web_push", "a@x.org", [("web_push", "1"), ("web_push", "2")], [("web_push", "1"), ("web_push", "2")]),
             ("web_push", "a@x.org", [], [("in_app", "")]),  # rather there than nowhere
             ("email", None, [], [("in_app", "")]),
@@ -184,12 +191,14 @@ class TestEmail:
         assert len(mail.subject.splitlines()) == 1
         assert _Text(mail.html).tags == TAGS
 
-    @pytest.mark.parametrize("title", ["a\r\nBcc: eve@example.com", "a\n\n<p>body", "a\x0bb\x0cc\x1cd\x85e\u2028f", "\ud800"], ids=repr)
+    @pytest.mark.parametrize(
+        "title", ["a\r\nBcc: eve@example.com", "a\n\n<p>body", "a\x0bb\x0cc\x1cd\x85e\u2028f", "\ud800"], ids=repr
+    )
     def test_has_no_header_that_a_title_brings(self, title: str) -> None:
         sent = message_of(email_of(delivery(title=title), unsubscribe_url=LINK), "T <t@x.org>").as_bytes()
         assert set(message_from_bytes(sent, policy=default).keys()) == {
-            "From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "List-Unsubscribe", "List-Unsubscribe-Post",
-            "MIME-Version", "Content-Type",
+            "From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "List-Unsubscribe",
+            "List-Unsubscribe-Post", "MIME-Version", "Content-Type",
         }  # fmt: skip
 
     def test_has_both_forms_and_one_click_to_end_it(self) -> None:

@@ -17,7 +17,15 @@ from functions.tasks.user_settings import ManageSettings, QuietHours, UserSettin
 
 BERLIN = ZoneInfo("Europe/Berlin")
 ZONES = st.sampled_from(
-    ["UTC", "Europe/Berlin", "America/Sao_Paulo", "Australia/Lord_Howe", "Africa/Casablanca", "Pacific/Apia", "Asia/Kathmandu"]
+    [
+        "UTC",
+        "Europe/Berlin",
+        "America/Sao_Paulo",
+        "Australia/Lord_Howe",
+        "Africa/Casablanca",
+        "Pacific/Apia",
+        "Asia/Kathmandu",
+    ]
 )
 CLOCKS = st.times(timezones=st.none()).map(lambda clock: clock.replace(second=0, microsecond=0))
 MOMENTS = st.datetimes(datetime(1990, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
@@ -48,7 +56,9 @@ class TestQuietHours:
         assert quiet.until(at(now), BERLIN) == (at(until) if until else None)
 
     @given(CLOCKS, CLOCKS, ZONES, MOMENTS)
-    def test_end_later_and_within_a_day_and_are_over_then(self, start: time, end: time, zone: str, now: datetime) -> None:
+    def test_end_later_and_within_a_day_and_are_over_then(
+        self, start: time, end: time, zone: str, now: datetime
+    ) -> None:
         if start == end:
             return
         quiet = QuietHours(start=start, end=end)
@@ -59,7 +69,9 @@ class TestQuietHours:
         again = quiet.until(until, ZoneInfo(zone))
         assert again is None or until.astimezone(ZoneInfo(zone)).time() != end  # the end was skipped by a gap
 
-    @pytest.mark.parametrize("quiet", [{"start": "22:00", "end": "22:00"}, {"start": "22:00"}, {"start": "25:00", "end": "1:00"}, "x", 5])
+    @pytest.mark.parametrize(
+        "quiet", [{"start": "22:00", "end": "22:00"}, {"start": "22:00"}, {"start": "25:00", "end": "1:00"}, "x", 5]
+    )
     def test_refuse_what_is_no_span(self, quiet: Any) -> None:
         with pytest.raises(ValidationError) as refusal:
             ManageSettings.model_validate({"quiet_hours": quiet})
@@ -124,10 +136,12 @@ class TestDigestTime:
         assert digest_day(wants("07:30"), at(due), at(now)) == day
 
 
-def task(title: str, due: str, now: str | None = None) -> DigestTask:
+def task(title: str, due: str) -> DigestTask:
     if len(due) == 10:
         start = at(f"{due}T00:00")
-        return DigestTask(title, start, date.fromisoformat(due), at(f"{date.fromisoformat(due) + timedelta(days=1)}T00:00"))
+        return DigestTask(
+            title, start, date.fromisoformat(due), at(f"{date.fromisoformat(due) + timedelta(days=1)}T00:00")
+        )
     return DigestTask(title, at(due), None, at(due))
 
 
@@ -146,7 +160,8 @@ class TestDigestMail:
         )  # fmt: skip
         assert mail.text.split("-- ")[0].split("\n") == [
             "Overdue", "- Yesterday (since 2026-11-22)", "- Early (since 2026-11-23 07:00)", "",
-            "Today", "- Noon (12:00)", "- All day", "- Late (23:59)", "", "Tomorrow", "- Next (00:00)", "- Next day", "", "",
+            "Today", "- Noon (12:00)", "- All day", "- Late (23:59)", "",
+            "Tomorrow", "- Next (00:00)", "- Next day", "", "",
         ]  # fmt: skip
         assert mail.subject == "Your tasks, 2026-11-23: 2 overdue, 3 today, 2 tomorrow"
         assert mail.to == "ann@example.org"
