@@ -103,6 +103,8 @@ class Host:
             ],
         )
         self._register(services)
+        if any({Keys, Channels} & set(function.hints.values()) for function in self._functions):
+            keys.load()
 
     def _register(self, services: Services) -> None:
         consumers: dict[str, list[tuple[Function, Callable[..., Any]]]] = defaultdict(list)

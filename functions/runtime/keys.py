@@ -26,13 +26,18 @@ UNSUBSCRIBE = b"unsubscribe\0"
 
 
 class Keys:
-    """Hosts that share users need the same keys: one data folder, or the settings.
-
-    Properties raise ValueError for a setting, or OSError for a folder, that does not do.
-    """
+    """Hosts that share users need the same keys: one data folder, or the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+
+    def load(self) -> None:
+        """Reads or makes them now. Raises ValueError for a setting, or a folder, that does not do."""
+        try:
+            _ = self.vapid, self._signing
+        except OSError as error:
+            folder = self._settings.data / "secrets"
+            raise ValueError(f"TICKLER_DATA: {folder} must be a folder that we can write to: {error.strerror}") from error
 
     @cached_property
     def vapid(self) -> Vapid02:

@@ -79,12 +79,12 @@ class Reminders:
             """,
             ([r.user_id for r in reminders], [r.reminder_id for r in reminders]),
         )
-        return {
-            (row["user_id"], row["reminder_id"]): Recipient(
-                settings_of(row), [(channel, address) for channel, address in row["devices"]]
-            )
-            for row in rows
-        }
+        users: dict[UUID, Recipient] = {}
+        for row in rows:
+            if row["user_id"] not in users:
+                devices = [(channel, address) for channel, address in row["devices"]]
+                users[row["user_id"]] = Recipient(settings_of(row), devices)
+        return {(row["user_id"], row["reminder_id"]): users[row["user_id"]] for row in rows}
 
     def plan_deliveries(self, deliveries: list[Delivery], now: datetime) -> list[Delivery]:
         """Keeps a row for each delivery, once; answers those of these reminders that are still to be made.
@@ -98,26 +98,26 @@ class Reminders:
             with wanted as (
                 select * from jsonb_to_recordset(%(deliveries)s)
                     as w (user_id uuid, reminder_id uuid, channel text, address text, not_before timestamptz)),
-            known as (
-                update deliveries x set not_before = coalesce(w.not_before, x.not_before),
-                    held_until = coalesce(w.not_before, x.held_until)
-                from wanted w
-                where (x.user_id, x.reminder_id, x.channel, x.address)
-                    = (w.user_id, w.reminder_id, w.channel, w.address) and x.status = 'pending'
-                returning x.user_id, x.reminder_id, x.channel, x.address, x.not_before),
+            known as materialized (
+                select user_id, reminder_id, channel, address, status, not_before from deliveries
+                where (user_id, reminder_id) in (select user_id, reminder_id from wanted)),
             planned as (
                 insert into deliveries (user_id, reminder_id, channel, address, not_before, held_until)
                 select user_id, reminder_id, channel, address, not_before, not_before from wanted w
-                where not exists (
-                    select from deliveries x where x.user_id = w.user_id and x.reminder_id = w.reminder_id)
+                where not exists (select from known k where k.user_id = w.user_id and k.reminder_id = w.reminder_id)
                 on conflict do nothing
                 returning user_id, reminder_id, channel, address, not_before),
+            held_again as (
+                update deliveries x set not_before = w.not_before, held_until = w.not_before
+                from wanted w
+                where w.not_before is not null and x.status = 'pending'
+                    and x.user_id = w.user_id and x.reminder_id = w.reminder_id
+                    and x.channel = w.channel and x.address = w.address),
             pending as (
-                select * from known union all select * from planned union all
-                select x.user_id, x.reminder_id, x.channel, x.address, x.not_before
-                from deliveries x join (select distinct user_id, reminder_id from wanted) w using (user_id, reminder_id)
-                where x.status = 'pending' and (x.user_id, x.reminder_id, x.channel, x.address)
-                    not in (select user_id, reminder_id, channel, address from wanted)),
+                select * from planned union all
+                select k.user_id, k.reminder_id, k.channel, k.address, coalesce(w.not_before, k.not_before)
+                from known k left join wanted w using (user_id, reminder_id, channel, address)
+                where k.status = 'pending'),
             held as (
                 update reminders r set claimed_at = h.until - %(lease)s::interval
                 from (select user_id, reminder_id, min(not_before) as until from pending

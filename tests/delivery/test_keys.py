@@ -46,6 +46,12 @@ def test_a_setting_that_is_no_key_is_said(settings: Settings, key: str) -> None:
         _ = Keys(settings.model_copy(update={"vapid_private_key": key})).vapid
 
 
+def test_a_folder_that_cannot_be_is_said_in_one_line(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"^TICKLER_DATA: .*file/secrets must be a folder .*: Not a directory$"):
+        Keys(settings.model_copy(update={"data": tmp_path / "file"})).load()
+
+
 def test_a_token_reads_back(keys: Keys) -> None:
     user_id = uuid4()
     for what in ("ann@example.org", "digest", "jörg/x@münchen.example"):
