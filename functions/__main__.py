@@ -21,7 +21,8 @@ def main(arguments: list[str]) -> int:
         Host(functions, settings).run()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        print(f"TICKLER_{str(first['loc'][0]).upper()}: {first['msg']}", file=sys.stderr)
+        name = str(first["loc"][0])
+        print(f"{name if name.isupper() else 'TICKLER_' + name.upper()}: {first['msg']}", file=sys.stderr)
         return 2
     except (LookupError, ValueError, RuntimeError) as error:
         print(error.args[0], file=sys.stderr)

@@ -11,4 +11,4 @@ from functions.tasks.events import NOTIFICATION_DLQ, NotificationSend
 
 @on(NOTIFICATION_DLQ)
 def bury_notification(event: NotificationSend, reminders: Reminders, now: datetime) -> None:
-    reminders.record(event.deliveries, "failed", now, event.correlation_id)
+    reminders.record([event.delivery], "failed", now, event.correlation_id)

@@ -7,7 +7,7 @@ from datetime import datetime
 from functions.runtime.triggers import http
 from functions.store.tasks import Tasks
 from functions.tasks.models import Caller, CompleteTask, Task
-from functions.tasks.planning import plan_completion, plan_withdrawal
+from functions.tasks.planning import plan_completion
 
 
 @http("POST", "/api/tasks/{task_id}/complete", action="complete")
@@ -19,6 +19,6 @@ def complete_task(command: CompleteTask, caller: Caller, tasks: Tasks, now: date
         command.task_id,
         lambda task: plan_completion(task, completed=completed, version=command.version, now=now),
     )
-    if not completed and (following := tasks.next_occurrence(caller, task)):
-        tasks.change(caller, following, lambda task: plan_withdrawal(task, now=now))
+    if not completed:
+        tasks.withdraw_next(caller, task, now)
     return task

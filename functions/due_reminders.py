@@ -48,4 +48,4 @@ def publish(sidecar: Sidecar, claimed: Sequence[DueReminder], now: datetime) -> 
         batch = ordered[first : first + BATCH]
         messages.append((str(batch[0].user_id), identity, ReminderDue(correlation_id=identity, reminders=batch)))
     structlog.get_logger().info("due", reminders=len(ordered))
-    sidecar.publish(REMINDER_DUE, messages)
+    sidecar.send(REMINDER_DUE, messages)

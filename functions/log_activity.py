@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functions.runtime.triggers import on
 from functions.store.events import ActivityLog
-from functions.tasks.events import REMINDER_EVENTS, TASK_EVENTS, ChangeEvent, details_of
+from functions.tasks.events import REMINDER_EVENTS, TASK_EVENTS, Changes
 
 
 @on(TASK_EVENTS)
 @on(REMINDER_EVENTS)
-def log_activity(event: ChangeEvent, log: ActivityLog) -> None:
-    log.append(event, details_of(event))
+def log_activity(changes: Changes, log: ActivityLog) -> None:
+    log.append(changes.events)

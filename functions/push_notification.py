@@ -1,4 +1,4 @@
-"""push-notification: delivers in-app, by email, web push and webhook, each reminder once per channel and address."""
+"""push-notification: delivers what leaves the system (email, web push, webhooks), once per reminder and address."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from functions.store.reminders import Reminders
 from functions.tasks.errors import Unavailable, Undeliverable
 from functions.tasks.events import (
     NOTIFICATION_DLQ,
-    NOTIFICATION_EMAIL,
     NOTIFICATION_SEND,
     NOTIFICATION_WEB_PUSH,
     NOTIFICATION_WEBHOOK,
@@ -22,15 +21,10 @@ LONGEST_WAIT = timedelta(hours=1)
 
 
 @on(NOTIFICATION_SEND, dead_letter=NOTIFICATION_DLQ)
-@on(NOTIFICATION_EMAIL, dead_letter=NOTIFICATION_DLQ)
 @on(NOTIFICATION_WEB_PUSH, dead_letter=NOTIFICATION_DLQ)
 @on(NOTIFICATION_WEBHOOK, dead_letter=NOTIFICATION_DLQ)
 def push_notification(event: NotificationSend, reminders: Reminders, channels: Channels, now: datetime) -> None:
-    if event.channel == "in_app":
-        # The record is the delivery: it is an entry of the user's change log, which their devices follow.
-        reminders.record(event.deliveries, "sent", now, event.correlation_id)
-        return
-    for delivery in reminders.begin_attempts(event.deliveries, now):
+    for delivery in reminders.begin_attempts([event.delivery], now):
         try:
             channels.send(delivery)
         except Undeliverable as error:

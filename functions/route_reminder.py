@@ -1,9 +1,8 @@
-"""route-reminder: decides by which channels a due reminder reaches its user, and when."""
+"""route-reminder: decides by which channels, and when, a due reminder reaches its user; in-app it does at once."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from itertools import groupby
 
 from functions.runtime.sidecar import Sidecar
 from functions.runtime.triggers import on
@@ -18,5 +17,10 @@ def route_reminder(event: ReminderDue, reminders: Reminders, sidecar: Sidecar, n
     due, unwanted = sort_out(reminders.plan_deliveries(wanted, now), wanted, now)
     if unwanted:
         reminders.record(unwanted, "failed", now, event.correlation_id, "the address was removed, or is off")
-    for channel, batch in groupby(messages(due, event.correlation_id), key=lambda message: message[2].channel):
-        sidecar.publish(SEND_TOPICS[channel], list(batch))
+    # In-app is an entry of the user's change log, which their devices follow: recorded is delivered, and no other
+    # channel that fails can hold it up.
+    in_app = [delivery for delivery in due if delivery.channel == "in_app"]
+    reminders.record(in_app, "sent", now, event.correlation_id)
+    for channel, topic in SEND_TOPICS.items():
+        outside = [delivery for delivery in due if delivery.channel == channel]
+        sidecar.send(topic, messages(outside, event.correlation_id))

@@ -6,13 +6,12 @@ from datetime import datetime
 
 from functions.runtime.triggers import on
 from functions.store.tasks import Tasks
-from functions.tasks.events import TASK_EVENTS, TaskEvent, caller_of, task_of
+from functions.tasks.events import TASK_EVENTS, Changes, caller_of, task_of
 from functions.tasks.planning import plan_next
 
 
 @on(TASK_EVENTS)
-def spawn_recurrence(event: TaskEvent, tasks: Tasks, now: datetime) -> None:
-    if event.type != "task.completed":
-        return
-    if change := plan_next(task_of(event), now=now):
-        tasks.follow(change, caller_of(event))
+def spawn_recurrence(changes: Changes, tasks: Tasks, now: datetime) -> None:
+    for event in changes.events:
+        if event.type == "task.completed" and (change := plan_next(task_of(event), now=now)):
+            tasks.follow(change, caller_of(event))

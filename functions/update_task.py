@@ -13,4 +13,7 @@ from functions.tasks.planning import plan_update
 @http("PUT", "/api/tasks/{task_id}", replace=True)
 @http("PATCH", "/api/tasks/{task_id}")
 def update_task(command: UpdateTask, caller: Caller, tasks: Tasks, now: datetime) -> Task:
-    return tasks.change(caller, command.task_id, lambda task: plan_update(command, task, now=now))
+    task = tasks.change(caller, command.task_id, lambda task: plan_update(command, task, now=now))
+    if "status" in command.model_fields_set and task.status == "open":
+        tasks.withdraw_next(caller, task, now)
+    return task

@@ -30,7 +30,7 @@ class DevelopmentTokens:
 
     def __init__(self, host: str) -> None:
         """Raises ValueError where the functions listen beyond this machine."""
-        if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+        if not _is_loopback(host):
             raise ValueError(
                 "TICKLER_AUTH=dev is for loopback only: set TICKLER_HOST=127.0.0.1, or another TICKLER_AUTH"
             )
@@ -42,6 +42,13 @@ class DevelopmentTokens:
         name = match[1]
         email = name if re.fullmatch(r"[^@]+@[^@]+", name) else f"{name.replace('@', '')}@tickler.localhost"
         return Caller(user_id=uuid5(DEV_USERS, name), name=name, email=email, correlation_id=correlation_id)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class NoTokens:

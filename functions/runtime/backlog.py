@@ -20,6 +20,7 @@ class Backlog:
         self._queues: dict[str, queue.SimpleQueue[Entry]] = {}
         self._waiting: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
+        self._stopped = threading.Event()
 
     def put(self, topic: str, entries: Iterable[Entry]) -> None:
         """Takes messages in order; one whose id waits already is taken once."""
@@ -32,8 +33,12 @@ class Backlog:
                     self._waiting.add((topic, entry[1]))
                     self._queues[topic].put(entry)
 
+    def stop(self) -> None:
+        """Publishes nothing more."""
+        self._stopped.set()
+
     def _run(self, topic: str) -> None:
-        while True:
+        while not self._stopped.is_set():
             entry = self._queues[topic].get()
             try:
                 self._publish(topic, entry)

@@ -13,7 +13,7 @@ from functions.runtime.web_push import WebPush
 from functions.runtime.webhook import Webhook
 from functions.store.devices import Devices
 from functions.tasks.delivery import delivery_id, email_of, push_of, webhook_of
-from functions.tasks.errors import Gone, NotFound, Undeliverable
+from functions.tasks.errors import NotFound, Undeliverable
 from functions.tasks.events import Delivery
 
 DIGEST = "digest"
@@ -48,9 +48,10 @@ class Channels:
                 self._web_push.send(device, push_of(delivery, url=self._url), topic=delivery_id(delivery).hex)
             else:
                 self._webhook.send(device, webhook_of(delivery, url=self._url))
-        except Gone:
-            with contextlib.suppress(NotFound):
-                self._devices.remove(delivery.user_id, device["device_id"])
+        except Undeliverable as error:
+            if error.gone:
+                with contextlib.suppress(NotFound):
+                    self._devices.remove(delivery.user_id, device["device_id"])
             raise
 
     def unsubscribe_url(self, user_id: UUID, what: str) -> str:

@@ -48,7 +48,7 @@ def status_of(error: Exception, correlation_id: str) -> status_pb2.Status:
         )
         details.append(error_details_pb2.BadRequest(field_violations=violations))
     elif isinstance(error, DomainError):
-        code, message = _code(error), str(error)
+        code, message = _CODES[type(error)], str(error)
         if isinstance(error, InvalidInput):
             violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=error.description)
             details.append(error_details_pb2.BadRequest(field_violations=[violation]))
@@ -60,10 +60,6 @@ def status_of(error: Exception, correlation_id: str) -> status_pb2.Status:
         code, message = code_pb2.INTERNAL, "internal error"
     details.append(error_details_pb2.RequestInfo(request_id=correlation_id))
     return status_pb2.Status(code=code, message=message[:1000], details=[_pack(detail) for detail in details])
-
-
-def _code(error: DomainError) -> int:
-    return next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
 
 
 def _pack(message: Message) -> any_pb2.Any:

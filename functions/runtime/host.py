@@ -41,6 +41,9 @@ from functions.store.users import Users
 from functions.tasks.errors import DomainError, InvalidInput, Unavailable
 from functions.tasks.models import Caller, Page
 
+_TOLD = ("correlation_id", "type", "seq")
+"""What the log says of each event that was consumed."""
+
 MAX_METADATA = 64 << 10
 """Bytes of headers; the edge refuses more than 16 KB long before."""
 
@@ -165,7 +168,9 @@ class Host:
                     correlation_id = caller.correlation_id if caller else getattr(inputs, "correlation_id", "")
                     structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
                     _call(call, inputs, caller)
-                    logger().info("consumed", seq=getattr(inputs, "seq", None))
+                    for each in getattr(inputs, "events", [inputs]):
+                        told = {name: getattr(each, name) for name in _TOLD if hasattr(each, name)}
+                        logger().info("consumed", **told)
                 except (ValidationError, DomainError) as error:
                     if isinstance(error, Unavailable):
                         failure = error
@@ -222,6 +227,7 @@ class Host:
         logger().info("stopping")
         self._server.stop(self._settings.grace_seconds).wait()
         self._publisher.stop(self._settings.grace_seconds)
+        self._sidecar.stop()
         self._database.close()
 
     @property

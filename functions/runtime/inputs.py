@@ -33,10 +33,9 @@ def gather(function: Function, verb: str, query: str, body: bytes) -> dict[str, 
         raise InvalidInput("method", f"must be {' or '.join(sorted(verbs))}")
     inputs = {} if function.public and not body.lstrip().startswith(b"{") else _object(body)
     for name, value in _query(query):
-        if name in inputs and str(inputs[name]) != value:
+        parsed = _parse(function, name, value)
+        if inputs.setdefault(name, parsed) != parsed:
             raise InvalidInput(name[:200], "is given twice")
-        if name not in inputs:
-            inputs[name] = _parse(function, name, value)
     fixed = [http.fixed for http in function.https if http.verb == verb]
     if fixed and all(other == fixed[0] for other in fixed):
         inputs = fixed[0] | inputs
@@ -88,8 +87,8 @@ def read_event(function: Function, data: bytes, identity: str) -> tuple[BaseMode
         return model.model_validate_json(data), None
     envelope = Command.model_validate_json(data)
     inputs = dict(envelope.command)
-    if "id" in model.model_fields:
-        inputs.setdefault("id", str(uuid5(COMMAND_IDS, identity)))
+    if "id" in model.model_fields and inputs.get("id") is None:
+        inputs["id"] = str(uuid5(COMMAND_IDS, identity))
     caller = Caller(
         user_id=envelope.user_id,
         name=envelope.name,

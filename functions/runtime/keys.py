@@ -37,7 +37,9 @@ class Keys:
             _ = self.vapid, self._signing
         except OSError as error:
             folder = self._settings.data / "secrets"
-            raise ValueError(f"TICKLER_DATA: {folder} must be a folder that we can write to: {error.strerror}") from error
+            raise ValueError(
+                f"TICKLER_DATA: {folder} must be a folder that we can write to: {error.strerror}"
+            ) from error
 
     @cached_property
     def vapid(self) -> Vapid02:

@@ -22,9 +22,9 @@ from functions.runtime.sidecar import Sidecar
 from functions.tasks.errors import Unavailable, Undeliverable
 from functions.tasks.mail import Mail
 
-STEP = 4.0
+STEP = 8.0
 """Seconds that the server may take for one answer."""
-ATTEMPT = 6.0
+ATTEMPT = 10.0
 """Seconds that sending one mail may take in all. Four of them, and the pauses between, stay within the lease of a
 delivery (functions/store/reminders.py)."""
 IDLE = 8

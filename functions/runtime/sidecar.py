@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from uuid import UUID
 
 import grpc
 from dapr.proto import api_service_v1, api_v1
@@ -12,14 +13,10 @@ from functions.runtime.backlog import Backlog
 from functions.runtime.logs import logger
 from functions.runtime.settings import Settings
 from functions.tasks.errors import Unavailable
-from functions.tasks.events import SEND_TOPICS, ChangeEvent, Event, topic_of
+from functions.tasks.events import ChangeEvent, Changes, Event, topic_of
 
 TIMEOUT = 10.0
 """Seconds that a call to the sidecar may take."""
-
-QUEUED = frozenset(SEND_TOPICS.values()) - {SEND_TOPICS["in_app"]}
-"""Topics whose consumers wait for other servers. The in-memory broker handles one message of a topic at a time and
-lets its publisher wait, so what goes there is queued in this process; a reminder's lease brings back what is lost."""
 
 WAIT = 60.0
 """Seconds that a queued message waits for the one before it: longer than all attempts at that."""
@@ -52,21 +49,39 @@ class Sidecar:
         try:
             if self._settings.broker == "durable":
                 self._bulk(topic, entries)
-            elif topic in QUEUED:
-                self._backlog.put(topic, entries)
             else:
                 for entry in entries:
                     self._single(topic, *entry)
         except grpc.RpcError as error:
             raise Unavailable("the broker does not answer: try again") from error
 
+    def send(self, topic: str, messages: Sequence[tuple[str, str, Event]]) -> None:
+        """Publishes messages that a lease in the database stands behind: one that is lost is sent again.
+
+        The in-memory broker makes a publisher wait for the consumer of the message before. So there a thread of
+        each topic waits instead, and a topic whose consumer is stuck holds up nothing but itself.
+        """
+        if self._settings.broker == "durable":
+            self.publish(topic, messages)
+        else:
+            self._backlog.put(
+                topic, [(key, identity, event.model_dump_json().encode()) for key, identity, event in messages]
+            )
+
+    def stop(self) -> None:
+        """Gives up what waits to be sent."""
+        self._backlog.stop()
+
     def publish_changes(self, events: list[ChangeEvent]) -> None:
-        """Publishes entries of change logs, each on the topic of its type; order is kept within each topic."""
-        by_topic: dict[str, list[tuple[str, str, Event]]] = {}
+        """Publishes entries of change logs (each user's in order), a message a user and topic."""
+        by_topic: dict[str, dict[UUID, list[ChangeEvent]]] = {}
         for event in events:
-            message = (str(event.user_id), str(event.event_id), event)
-            by_topic.setdefault(topic_of(event.type), []).append(message)
-        for topic, messages in by_topic.items():
+            by_topic.setdefault(topic_of(event.type), {}).setdefault(event.user_id, []).append(event)
+        for topic, users in by_topic.items():
+            messages = [
+                (str(user_id), f"{user_id}/{run[0].seq}-{run[-1].seq}", Changes(events=run))
+                for user_id, run in users.items()
+            ]
             self.publish(topic, messages)
 
     def _single(self, topic: str, key: str, identity: str, data: bytes, timeout: float = TIMEOUT) -> None:

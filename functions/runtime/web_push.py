@@ -15,7 +15,7 @@ from functions.runtime.keys import Keys
 from functions.runtime.outbound import Outbound
 from functions.runtime.settings import Settings
 from functions.tasks.devices import decode_key
-from functions.tasks.errors import Gone, Unavailable, Undeliverable
+from functions.tasks.errors import Unavailable, Undeliverable
 
 TTL = 24 * 3600
 """Seconds that a push service keeps a message for a browser that is away (RFC 8030 section 5.2)."""
@@ -34,8 +34,8 @@ class WebPush:
         """Returns once the push service has taken the message; `topic` (32 base64url characters at most) makes a
         repeat take the place of one that still waits.
 
-        Raises Gone for a subscription that has ended (404 or 410, RFC 8030 section 7.3), Undeliverable for a
-        message that no attempt will bring through, Unavailable else.
+        Raises Undeliverable for a message that no attempt will bring through (`gone` where the subscription has
+        ended: 404 or 410, RFC 8030 section 7.3), Unavailable else.
         """
         answer = self._outbound.post(
             device["endpoint"],
@@ -53,7 +53,7 @@ class WebPush:
             return
         reason = f"the push service answered {answer.status}"
         if answer.status in (404, 410):
-            raise Gone(f"{reason}: the subscription has ended")
+            raise Undeliverable(f"{reason}: the subscription has ended", gone=True)
         if answer.status in (408, 425, 429) or answer.status >= 500:
             raise Unavailable(reason, answer.retry_after)
         raise Undeliverable(reason)

@@ -17,7 +17,7 @@ from hashlib import sha256
 from typing import Any
 
 from functions.runtime.outbound import Outbound
-from functions.tasks.errors import Gone, Unavailable, Undeliverable
+from functions.tasks.errors import Unavailable, Undeliverable
 
 
 class Webhook:
@@ -27,7 +27,7 @@ class Webhook:
     def send(self, device: dict[str, Any], message: dict[str, Any]) -> None:
         """Returns once the receiver has answered 2xx.
 
-        Raises Gone for a 410, Undeliverable for any other answer that will not change (a redirect among them),
+        Raises Undeliverable for an answer that will not change (a redirect among them; `gone` for a 410),
         Unavailable else.
         """
         body = json.dumps(message, ensure_ascii=False).encode()
@@ -46,7 +46,7 @@ class Webhook:
             return
         reason = f"the webhook answered {answer.status}"
         if answer.status == 410:
-            raise Gone(reason)
+            raise Undeliverable(reason, gone=True)
         if answer.status in (408, 425, 429) or answer.status >= 500:
             raise Unavailable(reason, answer.retry_after)
         if 300 <= answer.status < 400:

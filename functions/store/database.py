@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg import Connection, OperationalError
+from psycopg import Connection, DataError, OperationalError
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from functions.tasks.errors import Unavailable
+from functions.tasks.errors import InvalidInput, Unavailable
 
 Row = dict[str, Any]
 
@@ -26,7 +26,7 @@ class Database:
 
     A statement that fails because the connection broke is sent again: every write here is idempotent (its keys
     are made before, and it is guarded by the version it was planned on). Raises Unavailable when all attempts
-    failed.
+    failed, and InvalidInput for a value that PostgreSQL cannot hold.
     """
 
     def __init__(self, url: str, *, size: int = 20, timeout: float = 5.0) -> None:
@@ -64,6 +64,9 @@ class Database:
                 with self._pool.connection() as connection:
                     cursor = connection.execute(query.encode(), params)
                     return cursor.fetchall() if cursor.description else []
+            except (DataError, UnicodeEncodeError) as error:
+                # No attempt can succeed. Validation should have named the field; this is what is behind it.
+                raise InvalidInput("body", "has a value that cannot be stored") from error
             except (OperationalError, PoolTimeout) as error:
                 if attempt == ATTEMPTS or isinstance(error, PoolTimeout):
                     raise Unavailable("the database does not answer: try again") from error

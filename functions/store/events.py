@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,13 +10,13 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from functions.store.database import Database
-from functions.tasks.events import ChangeEvent
+from functions.tasks.events import ChangeEvent, details_of
 from functions.tasks.models import Activity, ActivityPage, Caller
 from functions.tasks.query import ListActivity, decode_cursor, encode_cursor
 
 Publish = Callable[[list[ChangeEvent]], None]
 
-REPLAY = timedelta(minutes=10)
+REPLAY = timedelta(minutes=1)
 """How far before the last publication a broker that forgets is given events again."""
 
 SEEN_WITHIN = timedelta(seconds=20)
@@ -92,23 +92,24 @@ class ActivityLog:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def append(self, event: ChangeEvent, details: dict[str, Any]) -> None:
-        """Keeps an event, once: its key is (user_id, seq)."""
+    def append(self, events: Sequence[ChangeEvent]) -> None:
+        """Keeps events, each once: its key is (user_id, seq)."""
+        rows = [
+            {
+                **event.model_dump(mode="json", exclude={"data"}),
+                "task_id": str(event.entity_id) if event.entity_type == "task" else event.data.get("task_id"),
+                "details": details_of(event),
+            }
+            for event in events
+        ]
         self._database.all(
-            "insert into activity (user_id, seq, event_id, event_type, entity_type, entity_id,"
-            "  task_id, occurred_at, details)"
-            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing",
-            (
-                event.user_id,
-                event.seq,
-                event.event_id,
-                event.type,
-                event.entity_type,
-                event.entity_id,
-                event.entity_id if event.entity_type == "task" else event.data.get("task_id"),
-                event.occurred_at,
-                Jsonb(details),
-            ),
+            "insert into activity"
+            " (user_id, seq, event_id, event_type, entity_type, entity_id, task_id, occurred_at, details)"
+            " select user_id, seq, event_id, type, entity_type, entity_id, task_id, occurred_at, details"
+            " from jsonb_to_recordset(%s) as e (user_id uuid, seq bigint, event_id uuid, type text, entity_type text,"
+            "  entity_id uuid, task_id uuid, occurred_at timestamptz, details jsonb)"
+            " on conflict do nothing",
+            (Jsonb(rows),),
         )
 
     def page(self, caller: Caller, query: ListActivity) -> ActivityPage:

@@ -14,7 +14,7 @@ from functions.tasks.delivery import Key, Recipient
 from functions.tasks.events import Delivery, DueReminder
 from functions.tasks.values import uuid7
 
-LEASE = timedelta(seconds=30)
+LEASE = timedelta(seconds=60)
 """How long a claimed reminder, or an attempt at a delivery, is left to whoever claimed it. Longer than all
 attempts that Dapr makes at a message together."""
 
@@ -87,7 +87,7 @@ class Reminders:
         return {(row["user_id"], row["reminder_id"]): users[row["user_id"]] for row in rows}
 
     def plan_deliveries(self, deliveries: list[Delivery], now: datetime) -> list[Delivery]:
-        """Keeps a row for each delivery, once; answers those of these reminders that are still to be made.
+        """Keeps a row for each delivery, once; answers those of these reminders that are still to be made, in order.
 
         A reminder's deliveries are planned when it is first routed: a device that came later does not get it,
         and one that was planned and is not among `deliveries` any more is answered all the same. A reminder of
@@ -128,11 +128,12 @@ class Reminders:
             {"deliveries": _dump(deliveries), "now": now, "lease": LEASE},
         )
         due = {(d.user_id, d.reminder_id): d for d in deliveries}
+        order = {(d.user_id, d.reminder_id, d.channel, d.address): number for number, d in enumerate(deliveries)}
         return [
             due[row["user_id"], row["reminder_id"]].model_copy(
                 update={"channel": row["channel"], "address": row["address"], "not_before": row["not_before"]}
             )
-            for row in rows
+            for row in sorted(rows, key=lambda row: order.get(_key(row), len(order)))
         ]
 
     def begin_attempts(self, deliveries: list[Delivery], now: datetime) -> list[Delivery]:

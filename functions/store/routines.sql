@@ -24,6 +24,7 @@ create or replace function task_json(t tasks) returns jsonb language sql stable 
             from task_tags join tags using (user_id, tag_id)
             where task_tags.user_id = t.user_id and task_tags.task_id = t.task_id),
         'reminder_offset', t.reminder_offset,
+        'reminder_specs', t.reminder_specs,
         'reminders', (
             select coalesce(jsonb_agg(reminder_json(r) order by scheduled_time, reminder_id), '[]')
             from reminders r where r.user_id = t.user_id and r.task_id = t.task_id),
@@ -51,13 +52,18 @@ begin
     return next_seq;
 end $$;
 
--- Locks the user's row, which it makes at a user's first command.
+-- Locks the user's row, which it makes at a user's first command; one that came by a topic may lack name or address.
 create or replace function lock_user(p_user_id uuid, p_name text, p_email text) returns void language plpgsql as $$
+declare
+    known users;
 begin
-    perform from users where user_id = p_user_id for no key update;
+    select * into known from users where user_id = p_user_id for no key update;
     if not found then
         insert into users (user_id, name, email) values (p_user_id, p_name, p_email) on conflict do nothing;
         perform from users where user_id = p_user_id for no key update;
+    elsif known.email is null and p_email is not null or known.name = '' and p_name <> '' then
+        update users set email = coalesce(email, p_email), name = coalesce(nullif(name, ''), p_name)
+        where user_id = p_user_id;
     end if;
 end $$;
 
@@ -104,7 +110,7 @@ begin
         update tasks set
             title = new.title, description = new.description, status = new.status, priority = new.priority,
             due_at = new.due_at, due_on = new.due_on, overdue_at = new.overdue_at, time_zone = new.time_zone,
-            reminder_offset = new.reminder_offset, recurrence = new.recurrence,
+            reminder_offset = new.reminder_offset, reminder_specs = new.reminder_specs, recurrence = new.recurrence,
             recurrence_id = new.recurrence_id, occurrence = new.occurrence, series_start = new.series_start,
             version = new.version, updated_at = new.updated_at, completed_at = new.completed_at,
             deleted_at = new.deleted_at, title_key = new.title_key, search = new.search

@@ -81,8 +81,7 @@ def _conditions(caller: Caller, query: ListTasks, now: datetime) -> tuple[list[s
     if query.tags_any:
         where.append(f"({_TAGGED.format(keys='tags_any')}) > 0")
         params["tags_any"] = [name.casefold() for name in query.tags_any]
-    expression = search_expression(query.search or "")
-    if expression is not None:
+    if query.search is not None and query.search.strip():
         where.append("t.search @@ %(search)s::tsquery")
-        params["search"] = expression
+        params["search"] = search_expression(query.search)
     return where, params

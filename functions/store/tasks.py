@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from psycopg.types.json import Jsonb
 from functions.store.database import Database, json_time
 from functions.tasks.errors import AlreadyExists, NotFound, StaleVersion
 from functions.tasks.models import Caller, Task
-from functions.tasks.planning import Change
+from functions.tasks.planning import Change, plan_withdrawal
 from functions.tasks.query import words_of
 from functions.tasks.tags import color_of
 from functions.tasks.values import fold, uuid7
@@ -71,14 +72,15 @@ class Tasks:
                 raise NotFound("task")
         raise StaleVersion(task.version, task.version + 1)
 
-    def next_occurrence(self, caller: Caller, task: Task) -> UUID | None:
-        """The id of the occurrence that follows this one, where it is there."""
+    def withdraw_next(self, caller: Caller, task: Task, now: datetime) -> None:
+        """Takes back the occurrence that follows `task`, which was opened again, unless it was touched."""
         row = self._database.one(
             "select task_id from tasks where user_id = %s and recurrence_id = %s and occurrence > %s"
             " and deleted_at is null order by occurrence limit 1",
             (caller.user_id, task.recurrence_id, task.occurrence),
         )
-        return row["task_id"] if row else None
+        if row is not None:
+            self.change(caller, row["task_id"], lambda following: plan_withdrawal(following, now=now))
 
     def _save(self, change: Change, caller: Caller) -> tuple[str, Task | None]:
         row = self._database.one(
@@ -122,6 +124,7 @@ def _columns(change: Change) -> dict[str, Any]:
         "due_at": json_time(task.due_at),
         "due_on": task.due_date.isoformat() if task.all_day and task.due_date else None,
         "overdue_at": json_time(task.overdue_at),
+        "reminder_specs": [spec.model_dump(mode="json") for spec in task.reminder_specs],
         "series_start": task.series_start.isoformat() if task.series_start else None,
         "deleted_at": json_time(task.updated_at) if change.event_type == "task.deleted" else None,
         "title_key": fold(task.title)[:200],

@@ -9,19 +9,17 @@ from typing import Any
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
-from functions.tasks.events import SEND_TOPICS, Delivery, DueReminder, NotificationSend
+from functions.tasks.events import Delivery, DueReminder, NotificationSend
 from functions.tasks.mail import Mail, Section, mail_of, one_line
 from functions.tasks.models import Channel
 from functions.tasks.user_settings import UserSettings
 from functions.tasks.values import uuid7
 
-IN_APP_BATCH = 100
 DELIVERY_IDS = UUID("5b0f3f4e-7c0b-5f43-9a38-0d1f2b8c6e55")
 """Namespace (RFC 9562 section 5.5) of delivery ids: the same delivery has the same id each time it is sent."""
 
 Key = tuple[UUID, UUID]
 """User and reminder."""
-Message = tuple[str, str, NotificationSend]
 
 
 @dataclass(frozen=True)
@@ -92,21 +90,15 @@ def trial_delivery(device: Mapping[str, Any], user_id: UUID, now: datetime) -> D
     )
 
 
-def messages(deliveries: Iterable[Delivery], correlation_id: str) -> list[Message]:
-    """The (key, id, event) messages of these deliveries, channel by channel: in-app ones first and together, any
-    other by itself, so that one that fails holds up nothing else."""
-    chosen: dict[Channel, list[Delivery]] = {channel: [] for channel in SEND_TOPICS}
-    for delivery in deliveries:
-        chosen[delivery.channel].append(delivery)
-    groups = [chosen["in_app"][first : first + IN_APP_BATCH] for first in range(0, len(chosen["in_app"]), IN_APP_BATCH)]
-    groups += [[d] for channel, others in chosen.items() if channel != "in_app" for d in others]
+def messages(deliveries: Iterable[Delivery], correlation_id: str) -> list[tuple[str, str, NotificationSend]]:
+    """The (key, id, event) messages of these deliveries, one each: one that fails holds up nothing else."""
     return [
         (
-            str(group[0].user_id),
-            f"{group[0].reminder_id}/{group[0].channel}/{group[0].address}",
-            NotificationSend(correlation_id=correlation_id, channel=group[0].channel, deliveries=group),
+            str(delivery.user_id),
+            f"{delivery.reminder_id}/{delivery.channel}/{delivery.address}",
+            NotificationSend(correlation_id=correlation_id, delivery=delivery),
         )
-        for group in groups
+        for delivery in deliveries
     ]
 
 

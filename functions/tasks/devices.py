@@ -6,7 +6,7 @@ import base64
 import binascii
 import ipaddress
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -68,7 +68,9 @@ class ManageDevices(Input):
     endpoint: Annotated[str, StringConstraints(min_length=1, max_length=2000)] | None = None
     keys: PushKeys | None = None
     name: Annotated[Title, Field(max_length=100)] | None = None
-    expiration_time: Any = Field(default=None, alias="expirationTime", description="of a PushSubscription; not used")
+    expiration_time: float | None = Field(
+        default=None, alias="expirationTime", description="of a PushSubscription; not used"
+    )
 
 
 class Registration(BaseModel):

@@ -47,8 +47,8 @@ class Unavailable(DomainError):
 
 
 class Undeliverable(DomainError):
-    """No attempt can deliver this notification; the text says why."""
+    """No attempt can deliver this notification; the text says why. `gone`: its device is there no more, for good."""
 
-
-class Gone(Undeliverable):
-    """The place that it goes to is there no more, and never comes back."""
+    def __init__(self, message: str, *, gone: bool = False) -> None:
+        super().__init__(message)
+        self.gone = gone

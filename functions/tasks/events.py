@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from functions.tasks.models import Caller, Channel, Task
-from functions.tasks.values import Instant
+from functions.tasks.models import Caller, Channel, ReminderChannel, Task
+from functions.tasks.values import Instant, PlainText
 
 TASK_CREATE = "task.create"
 TASK_EVENTS = "task.events"
 REMINDER_EVENTS = "reminder.events"
 REMINDER_DUE = "reminder.due"
 NOTIFICATION_SEND = "notification.send"
-NOTIFICATION_EMAIL = "notification.send.email"
 NOTIFICATION_WEB_PUSH = "notification.send.web-push"
 NOTIFICATION_WEBHOOK = "notification.send.webhook"
 NOTIFICATION_DLQ = "notification.dlq"
 
 SEND_TOPICS: dict[Channel, str] = {
-    "in_app": NOTIFICATION_SEND,
-    "email": NOTIFICATION_EMAIL,
+    "email": NOTIFICATION_SEND,
     "web_push": NOTIFICATION_WEB_PUSH,
     "webhook": NOTIFICATION_WEBHOOK,
 }
-"""A topic each: a mail server that is down, or a webhook that is slow, holds up no other channel."""
+"""The channels that leave the system, a topic each: a webhook that is slow holds up no mail."""
 
 
 class Event(BaseModel):
@@ -47,17 +45,16 @@ class ChangeEvent(Event):
     data: dict[str, Any] = {}
 
 
-class TaskEvent(ChangeEvent):
-    """On `task.events`: task.created, task.updated, task.completed, task.reopened, task.deleted (with `data.task`
-    and, for an update, `data.changes`: field -> [old, new]), tag.created, tag.updated, tag.deleted (`data.tag`)."""
+class Changes(Event):
+    """On `task.events` and `reminder.events`: a run of one user's change log, in order, so that a consumer that
+    is behind catches up by fewer, longer messages.
 
-    entity_type: Literal["task", "tag"]
+    On `task.events`: task.created, task.updated, task.completed, task.reopened, task.deleted (with `data.task` and,
+    where it changed, `data.changes`: field -> [old, new]), tag.created, tag.updated, tag.deleted (`data.tag`).
+    On `reminder.events`: reminder.sent, reminder.failed (`data.reminder`, and what was delivered where and when).
+    """
 
-
-class ReminderEvent(ChangeEvent):
-    """On `reminder.events`: reminder.sent, reminder.failed."""
-
-    entity_type: Literal["reminder"]
+    events: Annotated[list[ChangeEvent], Field(min_length=1)]
 
 
 class Command(Event):
@@ -68,9 +65,9 @@ class Command(Event):
     """
 
     user_id: UUID
-    name: str = ""
-    email: str | None = None
-    correlation_id: str = ""
+    name: PlainText = ""
+    email: PlainText | None = None
+    correlation_id: PlainText = ""
     command: dict[str, Any]
 
 
@@ -84,7 +81,7 @@ class DueReminder(Event):
     due_date: str | None = None
     time_zone: str = "UTC"
     scheduled_time: AwareDatetime
-    delivery_channel: Channel | Literal["all"] = "all"
+    delivery_channel: ReminderChannel = "all"
 
 
 class ReminderDue(Event):
@@ -101,16 +98,15 @@ class Delivery(DueReminder):
     address: str = Field(
         default="", description="where to: an email address, the id of a web push or webhook device; empty for in_app"
     )
-    not_before: Instant | None = Field(default=None, description="held until then")
+    not_before: AwareDatetime | None = Field(default=None, description="held until then")
     test: bool = Field(default=False, description="of no reminder: what a user asked for, to see that it arrives")
 
 
 class NotificationSend(Event):
-    """On the topics of SEND_TOPICS: deliveries of one channel; only in_app ones are batched."""
+    """On the topics of SEND_TOPICS: one delivery that leaves the system."""
 
     correlation_id: str = ""
-    channel: Channel
-    deliveries: Annotated[list[Delivery], Field(min_length=1)]
+    delivery: Delivery
 
 
 def caller_of(event: ChangeEvent) -> Caller:

@@ -29,6 +29,7 @@ from functions.tasks.values import (
 Status = Literal["open", "completed"]
 Priority = Literal["low", "medium", "high", "urgent"]
 Channel = Literal["in_app", "email", "web_push", "webhook"]
+ReminderChannel = Literal["all", "in_app", "email", "web_push", "webhook"]
 ReminderStatus = Literal["pending", "sent", "late", "cancelled", "failed"]
 
 
@@ -59,7 +60,7 @@ class ReminderSpec(Input):
 
     offset: Duration | None = None
     at: Instant | None = None
-    delivery_channel: Channel | Literal["all"] = "all"
+    delivery_channel: ReminderChannel = "all"
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:
@@ -76,7 +77,7 @@ class Reminder(BaseModel):
     at: Instant | None = None
     scheduled_time: AwareDatetime
     status: ReminderStatus = "pending"
-    delivery_channel: Channel | Literal["all"] = "all"
+    delivery_channel: ReminderChannel = "all"
 
 
 class Task(BaseModel):
@@ -102,6 +103,8 @@ class Task(BaseModel):
     completed_at: Instant | None = None
     series_start: DueDate | None = Field(default=None, exclude=True)
     """The due date of occurrence 1, which every later one is counted from. Kept, not answered."""
+    reminder_specs: list[ReminderSpec] = Field(default=[], exclude=True)
+    """The further reminders as asked for; `reminders` is what became of them. Kept, not answered."""
 
     @property
     def zone(self) -> ZoneInfo:
@@ -154,7 +157,8 @@ class CreateTask(TaskFields):
 
 
 class UpdateTask(TaskFields):
-    """The named fields change (PATCH), or all of them (PUT: those not named take their defaults).
+    """The named fields change (PATCH), or all of them (PUT: those not named take their defaults, but for `status`
+    and `time_zone`, which stay).
 
     `version`, when given, must be the latest one, else 409.
     """

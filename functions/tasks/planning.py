@@ -8,9 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from functions.tasks.errors import InvalidInput, StaleVersion
-from functions.tasks.models import CreateTask, ReminderSpec, Task, TaskFields, UpdateTask, resolve_due
+from functions.tasks.models import CreateTask, Task, TaskFields, UpdateTask, resolve_due
 from functions.tasks.recurrence import next_occurrence, occurrences, starts_on_rule
-from functions.tasks.reminders import cancelled, plan_reminders, specs_of
+from functions.tasks.reminders import cancelled, plan_reminders
 from functions.tasks.values import LAST_DAY, uuid7
 
 
@@ -43,12 +43,13 @@ def plan_create(command: CreateTask, *, time_zone: str, now: datetime) -> Change
         all_day=resolve_due(command.due_date, command.all_day),
         reminder_offset=command.reminder_offset,
         recurrence=command.recurrence,
+        reminder_specs=command.reminders,
         created_at=now,
         updated_at=now,
     )
-    task = _start_series(task)
-    _check_due(task, command.reminders)
-    task = task.model_copy(update={"reminders": plan_reminders(task, command.reminders, now)})
+    task = _start_series(task, task_id)
+    _check_due(task)
+    task = task.model_copy(update={"reminders": plan_reminders(task, now)})
     return Change(event_type="task.created", task=task, expected_version=0, tag_names=_distinct(command.tags))
 
 
@@ -61,7 +62,8 @@ def plan_update(command: UpdateTask, task: Task, *, now: datetime) -> Change | N
     named = set(TaskFields.model_fields) if command.replace else command.model_fields_set
     values = {name: getattr(command, name) for name in named & set(TaskFields.model_fields)}
     tag_names = values.pop("tags", None)
-    further: list[ReminderSpec] = values.pop("reminders", None) if "reminders" in values else specs_of(task)
+    if "reminders" in values:
+        values["reminder_specs"] = values.pop("reminders")
     if values.get("time_zone", "") is None:
         values["time_zone"] = task.time_zone
     values.pop("status", None)
@@ -72,18 +74,18 @@ def plan_update(command: UpdateTask, task: Task, *, now: datetime) -> Change | N
     if values.get("due_date", "") is None and "reminder_offset" not in command.model_fields_set:
         values["reminder_offset"] = None
         if "reminders" not in command.model_fields_set:
-            further = [spec for spec in further if spec.offset is None]
+            values["reminder_specs"] = [spec for spec in task.reminder_specs if spec.offset is None]
     updated = task.model_copy(update=values)
     if updated.recurrence != task.recurrence:
-        updated = _start_series(updated)
-    _check_due(updated, further)
+        updated = _start_series(updated, uuid7(now) if task.recurrence_id else task.id)
+    _check_due(updated)
     updated = updated.model_copy(update=_completion(updated, status, now))
-    updated = updated.model_copy(update={"reminders": plan_reminders(updated, further, now)})
+    updated = updated.model_copy(update={"reminders": plan_reminders(updated, now)})
+    changed = _difference(task, updated)
     if tag_names is not None:
         tag_names = _distinct(tag_names)
-    changed = _difference(task, updated)
-    if tag_names is not None and tag_names != [tag.name for tag in task.tags]:
-        changed["tags"] = [[tag.name for tag in task.tags], tag_names]
+        if {name.casefold() for name in tag_names} != {tag.name.casefold() for tag in task.tags}:
+            changed["tags"] = [[tag.name for tag in task.tags], tag_names]
     if not changed:
         return None
     event_type = "task.updated"
@@ -105,7 +107,7 @@ def plan_completion(task: Task, *, completed: bool, version: int | None, now: da
     if task.status == status:
         return None
     updated = task.model_copy(update=_completion(task, status, now))
-    updated = updated.model_copy(update={"reminders": plan_reminders(updated, specs_of(task), now)})
+    updated = updated.model_copy(update={"reminders": plan_reminders(updated, now)})
     return Change(
         event_type="task.completed" if completed else "task.reopened",
         task=_next_version(updated, now),
@@ -160,10 +162,9 @@ def plan_next(task: Task, *, now: datetime) -> Change | None:
     if task.recurrence.total is not None and number > task.recurrence.total:
         return None
     spawned = Task(
-        **{
-            name: getattr(task, name)
-            for name in ("title", "description", "priority", "time_zone", "all_day", "reminder_offset")
-        },
+        **{name: getattr(task, name) for name in ("title", "description", "priority", "time_zone", "reminder_offset")},
+        all_day=not isinstance(following.due, datetime),
+        reminder_specs=[spec for spec in task.reminder_specs if spec.offset is not None],
         id=uuid7(now),
         due_date=following.due,
         recurrence=task.recurrence,
@@ -173,8 +174,7 @@ def plan_next(task: Task, *, now: datetime) -> Change | None:
         created_at=now,
         updated_at=now,
     )
-    relative = [spec for spec in specs_of(task) if spec.offset is not None]
-    spawned = spawned.model_copy(update={"reminders": plan_reminders(spawned, relative, now)})
+    spawned = spawned.model_copy(update={"reminders": plan_reminders(spawned, now)})
     return Change(
         event_type="task.created",
         task=spawned,
@@ -190,7 +190,7 @@ def check_version(given: int | None, task: Task) -> None:
         raise StaleVersion(given, task.version)
 
 
-def _check_due(task: Task, further: list[ReminderSpec]) -> None:
+def _check_due(task: Task) -> None:
     """Refuses what needs a due date, where there is none."""
     if task.due_date is not None:
         return
@@ -198,18 +198,18 @@ def _check_due(task: Task, further: list[ReminderSpec]) -> None:
         raise InvalidInput("recurrence", "needs a due_date")
     if task.reminder_offset is not None:
         raise InvalidInput("reminder_offset", "needs a due_date")
-    for index, spec in enumerate(further):
+    for index, spec in enumerate(task.reminder_specs):
         if spec.offset is not None:
             raise InvalidInput(f"reminders.{index}.offset", "needs a due_date")
 
 
-def _start_series(task: Task) -> Task:
-    """Makes the task the first of its series, or of none."""
+def _start_series(task: Task, series: UUID) -> Task:
+    """Makes the task the first of the series `series`, or of none."""
     start = task.due_date if task.recurrence is not None else None
     if task.recurrence is not None and start is not None:
         if next(occurrences(task.recurrence, start=start, time_zone=task.time_zone), None) is None:
             raise InvalidInput("recurrence", "has no occurrence on or after the due_date")
-        return task.model_copy(update={"recurrence_id": task.id, "occurrence": 1, "series_start": start})
+        return task.model_copy(update={"recurrence_id": series, "occurrence": 1, "series_start": start})
     return task.model_copy(update={"recurrence_id": None, "occurrence": None, "series_start": None})
 
 
@@ -232,10 +232,10 @@ def _distinct(names: list[str]) -> list[str]:
 
 
 def _difference(old: Task, new: Task) -> dict[str, list[Any]]:
-    ignored = {"reminders", "tags", "version", "updated_at", "completed_at", "series_start"}
+    ignored = {"reminders", "tags", "version", "updated_at", "completed_at"}
     before, after = old.model_dump(mode="json", exclude=ignored), new.model_dump(mode="json", exclude=ignored)
     changed = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
-    if [r.model_dump() for r in old.reminders] != [r.model_dump() for r in new.reminders]:
+    if old.reminders != new.reminders or old.reminder_specs != new.reminder_specs:
         changed["reminders"] = [
             [r.model_dump(mode="json", include={"scheduled_time", "status"}) for r in task.reminders]
             for task in (old, new)

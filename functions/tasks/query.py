@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from functions.tasks.errors import InvalidInput
 from functions.tasks.models import Input, Priority, Status
-from functions.tasks.values import Bool, Instant, Int, PlainText, TagName, comma_list, fold, instant
+from functions.tasks.values import Bool, Instant, Int, PlainText, TagName, comma_list, date_time, fold
 
 Names = Annotated[list[TagName], Field(max_length=50), BeforeValidator(comma_list)]
 SortBy = Literal["due_date", "priority", "created_at", "title"]
@@ -69,7 +69,7 @@ def decode_cursor(cursor: str, sort: str, kinds: Sequence[str]) -> list[Any]:
 
 
 def _time(part: Any) -> Any:
-    return part if part in ("infinity", "-infinity") else instant(part)
+    return part if part in ("infinity", "-infinity") else date_time(part)
 
 
 def _one_of_priorities(part: Any) -> Any:
@@ -106,7 +106,8 @@ def words_of(text: str) -> list[str]:
     return sorted({word[:100] for word in _WORD.findall(fold(text))})
 
 
-def search_expression(text: str) -> str | None:
-    """The tsquery that finds all words of `text`, the last one as a prefix; None for a text without words."""
+def search_expression(text: str) -> str:
+    """The tsquery that finds all words of `text`, the last one as a prefix; the empty one, which finds nothing, for
+    a text without words."""
     words = [word[:100] for word in _WORD.findall(fold(text))]
-    return " & ".join([*(f"'{word}'" for word in words[:-1]), f"'{words[-1]}':*"]) if words else None
+    return " & ".join([*(f"'{word}'" for word in words[:-1]), f"'{words[-1]}':*"]) if words else ""

@@ -12,7 +12,7 @@ and each pair is read in the task's time zone. What follows from that, and what 
 - **What is left out** comes from the start of the series, for ever: its weekday, its day of the month, its
   month. So nothing drifts. Weeks begin on Monday, or on WKST.
 - **The end.** `end_date` and UNTIL are inclusive; a date means the whole local day, a time without offset is
-  local. `count` and COUNT count from the first occurrence.
+  local. `count` and COUNT count from the first occurrence. In the `type` form the two may both be there.
 - **Numbers.** Occurrences are numbered from 1 in the rule's own set. An excluded one keeps its number and
   counts towards `count` (RFC 5545 section 3.8.5.3: EXDATE comes after the rule): skipping renumbers none.
 """
@@ -31,7 +31,7 @@ from functions.tasks.errors import InvalidInput
 from functions.tasks.recurrence_model import Recurrence
 from functions.tasks.recurrence_text import in_words
 from functions.tasks.rrule_days import explicit, numbered_days
-from functions.tasks.rrule_text import Moment, Rule, format_rrule, parse_rrule
+from functions.tasks.rrule_text import MAX_EXDATES, Moment, Rule, format_rrule, parse_rrule
 from functions.tasks.values import DueDate, from_wall
 
 __all__ = [
@@ -159,6 +159,12 @@ def to_rrule(recurrence: Recurrence, *, start: date | datetime, time_zone: str) 
     exdates = tuple(map(series.as_due, recurrence.exdates))
     if recurrence.rrule is not None:
         return format_rrule(rule, parse_rrule(recurrence.rrule)[1] + exdates)
+    if rule.count is not None and rule.until is not None:
+        # RFC 5545 section 3.3.10 allows one of the two: how many there are until the end.
+        numbers = [one.number for one in replace(series, excluded=()).walk()]
+        if numbers:
+            return format_rrule(replace(rule, until=None, count=numbers[-1]), exdates)
+        rule = replace(rule, count=None)
     until = None if rule.until is None else series.as_due(rule.until)
     return format_rrule(replace(rule, until=until), exdates)
 
@@ -167,6 +173,8 @@ def skip(recurrence: Recurrence, *, start: date | datetime, time_zone: str, numb
     """The recurrence without occurrence `number`; the others keep their numbers. Raises InvalidInput."""
     if recurrence.anchor == "completion":
         raise InvalidInput("occurrence", "cannot be skipped: each is counted from completing another")
+    if len(recurrence.exdates) >= MAX_EXDATES:
+        raise InvalidInput("occurrence", f"cannot be skipped: {MAX_EXDATES} of the series are already")
     for one in occurrences(recurrence, start=start, time_zone=time_zone):
         if one.number == number:
             return recurrence.model_copy(update={"exdates": (*recurrence.exdates, one.due)})

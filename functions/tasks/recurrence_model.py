@@ -63,13 +63,13 @@ class Recurrence(BaseModel):
         description="every so many days, weeks, months or years; 1 by default",
     )
     days_of_week: tuple[Annotated[Int, Field(ge=0, le=6)], ...] | None = Field(
-        default=None, exclude_if=_empty, description="0 is Monday; for weekly, or with week_of_month"
+        default=None, exclude_if=_empty, description="0 is Monday; for daily and weekly, or with week_of_month"
     )
     week_of_month: Int | None = Field(
         default=None,
         exclude_if=_empty,
         validate_default=True,
-        json_schema_extra={"enum": [1, 2, 3, 4, 5, -1]},
+        json_schema_extra={"enum": [1, 2, 3, 4, 5, -1, None]},
         description="monthly, yearly: the n-th of each of days_of_week; -1 the last, 5 the fifth or last",
     )
     day_of_month: Annotated[Int, Field(ge=-1, le=31)] | None = Field(
@@ -84,7 +84,7 @@ class Recurrence(BaseModel):
         default=None, exclude_if=_empty, description="no occurrence is after it; a date means the whole day"
     )
     count: Annotated[Int, Field(ge=1, le=MAX_COUNT)] | None = Field(
-        default=None, exclude_if=_empty, description="how many occurrences there are; not with end_date"
+        default=None, exclude_if=_empty, description="how many occurrences there are at most"
     )
     anchor: Literal["due_date", "completion"] = Field(
         default="due_date",
@@ -106,7 +106,7 @@ class Recurrence(BaseModel):
         rule = Rule(freq=freq, interval=self.interval or 1, count=self.count, until=self.end_date)
         month = (self.month or first.month) if freq == "YEARLY" else None
         if freq == "DAILY":
-            return rule
+            return replace(rule, by_day=tuple(WeekdayNum(day) for day in self.days_of_week or ()))
         if freq == "WEEKLY":
             days = self.days_of_week or (first.weekday(),)
             return replace(rule, by_day=tuple(WeekdayNum(day) for day in days))
@@ -142,7 +142,7 @@ class Recurrence(BaseModel):
         """The same recurrence with at most `count` occurrences, whatever its end was."""
         count = min(count, self.total or count)
         if self.rrule is None:
-            return self.model_copy(update={"count": count, "end_date": None})
+            return self.model_copy(update={"count": count})
         rule, exdates = parse_rrule(self.rrule)
         text = format_rrule(replace(rule, count=count, until=None), exdates)
         return self.model_copy(update={"rrule": text})
@@ -206,19 +206,13 @@ def _misfit(field: str, value: Any, given: dict[str, Any]) -> str | None:
     by_month = freq in ("MONTHLY", "YEARLY")
     match field, value:
         case "week_of_month", None:
-            return (
-                "is required with days_of_week here: 1 to 5, or -1 for the last"
-                if by_month and days
-                else None
-            )
+            return "is required with days_of_week here: 1 to 5, or -1 for the last" if by_month and days else None
         case _, None:
             return None
         case "days_of_week", ():
             return "must name at least one day, or be left out"
         case "days_of_week", _ if len(set(value)) < len(value):
             return "names a day twice"
-        case "days_of_week", _ if freq == "DAILY":
-            return "is for weekly, and for monthly or yearly with week_of_month"
         case (("week_of_month" | "day_of_month"), _) if not by_month:
             return "is for monthly and yearly only"
         case "week_of_month", _ if value not in (1, 2, 3, 4, 5, -1):
@@ -231,6 +225,4 @@ def _misfit(field: str, value: Any, given: dict[str, Any]) -> str | None:
             return "cannot be combined with week_of_month"
         case "month", _ if freq != "YEARLY":
             return "is for yearly only"
-        case "count", _ if given.get("end_date") is not None:
-            return "cannot be combined with end_date"
     return None

@@ -25,9 +25,7 @@ def in_words(rule: Rule, *, until: date | None, excluded: int, from_completion: 
     text = f"every {unit}" if rule.interval == 1 else f"every {rule.interval} {unit}s"
     if from_completion and plain:
         text = f"{rule.interval} {unit}{'s' if rule.interval > 1 else ''} after completion"
-    elif (
-        rule.freq in ("DAILY", "WEEKLY") and _is_working_week(rule) and not (rule.by_month or rule.by_set_pos)
-    ):
+    elif rule.freq in ("DAILY", "WEEKLY") and _is_working_week(rule) and not (rule.by_month or rule.by_set_pos):
         text = "every weekday" if rule.interval == 1 else f"{text} on weekdays"
     else:
         text += _days(rule)

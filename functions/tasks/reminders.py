@@ -22,20 +22,14 @@ def _key(spec: ReminderSpec | Reminder) -> _Key:
     return spec.offset, spec.at, spec.delivery_channel
 
 
-def specs_of(task: Task) -> list[ReminderSpec]:
-    """The further reminders of a task (all but the one of `reminder_offset`), each once."""
-    own = (task.reminder_offset, None, "all")
-    seen = {_key(reminder): reminder for reminder in task.reminders if _key(reminder) != own}
-    return [ReminderSpec(offset=r.offset, at=r.at, delivery_channel=r.delivery_channel) for r in seen.values()]
-
-
-def plan_reminders(task: Task, further: Iterable[ReminderSpec], now: datetime) -> list[Reminder]:
-    """The reminders that `task` has from `now` on, given those it had (`task.reminders`).
+def plan_reminders(task: Task, now: datetime) -> list[Reminder]:
+    """The reminders that `task` has from `now` on by its `reminder_offset` and `reminder_specs`, given those it
+    had (`task.reminders`).
 
     A reminder whose time did not move keeps its id and status; one that moved is a new pending one, beside
     the old one where that was sent already. Those of a completed task are cancelled.
     """
-    specs = {_key(spec): spec for spec in further}
+    specs = {_key(spec): spec for spec in task.reminder_specs}
     if task.reminder_offset is not None:
         own = ReminderSpec(offset=task.reminder_offset)
         specs = {_key(own): own} | specs
@@ -46,7 +40,8 @@ def plan_reminders(task: Task, further: Iterable[ReminderSpec], now: datetime) -
         if when is None:
             continue
         kept = before.get((key, when))
-        if kept is not None and (kept.status != "cancelled" or task.status == "completed"):
+        passed = when <= now - GRACE
+        if kept is not None and (kept.status != "cancelled" or passed or task.status == "completed"):
             planned[kept.id] = kept
         else:
             added = Reminder(
@@ -54,7 +49,7 @@ def plan_reminders(task: Task, further: Iterable[ReminderSpec], now: datetime) -
                 offset=spec.offset,
                 at=spec.at,
                 scheduled_time=when,
-                status="pending" if when > now - GRACE else "cancelled",
+                status="cancelled" if passed else "pending",
                 delivery_channel=spec.delivery_channel,
             )
             planned[added.id] = added

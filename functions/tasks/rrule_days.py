@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from math import lcm
 from typing import Final, Literal
 
@@ -34,7 +34,7 @@ _CYCLE_DAYS = 146_097
 
 
 def numbered_days(rule: Rule, *, first: date, since: date) -> Iterator[tuple[int, date]]:
-    """The days of `rule` on or after `first`, each with its number, in order, up to LAST_DAY.
+    """The days of `rule` on or after `first`, each with its number, in order, before LAST_DAY.
 
     `first` stands for DTSTART: it gives the parts that the rule leaves out, and INTERVAL counts from it.
     Pairs before `since` may be left out. COUNT and UNTIL are the caller's.
@@ -136,7 +136,7 @@ def _period_start(rule: Rule, first: date) -> date:
 def _expand(rule: Rule, start: date) -> Iterator[date]:
     days = dateutil.rrule(
         _FREQUENCIES[rule.freq],
-        dtstart=datetime(start.year, start.month, start.day),
+        dtstart=datetime.combine(start, time()),
         interval=rule.interval,
         wkst=rule.week_start,
         bymonth=rule.by_month or None,
@@ -148,8 +148,8 @@ def _expand(rule: Rule, start: date) -> Iterator[date]:
     )
     try:
         for moment in days:
-            if moment.date() > LAST_DAY:
-                return
+            if moment.date() >= LAST_DAY:
+                return  # a day early: in UTC it may be the next one
             yield moment.date()
     except (ValueError, OverflowError):
         return  # a week that runs over the end of year 9999

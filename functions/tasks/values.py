@@ -20,7 +20,9 @@ LAST_DAY = date(9999, 12, 29)
 
 MAX_OFFSET = timedelta(days=3660)
 
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_TIME = r"([01]\d|2[0-3]):[0-5]\d"
+_RFC3339 = re.compile(rf"\d{{4}}-\d\d-\d\d[Tt]{_TIME}:[0-5]\d(\.\d{{1,9}})?([Zz]|[+-]{_TIME})", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DURATION = re.compile(
     r"P(?=.)(?:(?P<weeks>\d{1,5})W)?(?:(?P<days>\d{1,5})D)?"
@@ -38,16 +40,7 @@ def instant(value: Any) -> datetime:
 
     Raises a pydantic error for anything else: no offset, a number, a year outside 1900..9999.
     """
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        parsed = value
-    elif isinstance(value, str) and _RFC3339.fullmatch(value):
-        fraction = re.sub(r"(\.\d{6})\d+", r"\1", value.upper())
-        try:
-            parsed = datetime.fromisoformat(fraction)
-        except ValueError:
-            raise _refuse("instant", "not a date and time that exists") from None
-    else:
-        raise _refuse("instant", "must be an RFC 3339 date-time with an offset, e.g. 2026-11-23T09:00:00Z")
+    parsed = value if isinstance(value, datetime) and value.tzinfo is not None else date_time(value)
     try:
         utc = parsed.astimezone(UTC)
     except OverflowError:
@@ -55,6 +48,16 @@ def instant(value: Any) -> datetime:
     if not FIRST_DAY <= utc.date() <= LAST_DAY:
         raise _refuse("instant", "must be in the years 1900 to 9999")
     return utc
+
+
+def date_time(value: Any) -> datetime:
+    """An RFC 3339 date-time of any year from 1 to 9999. Raises a pydantic error for anything else."""
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        raise _refuse("instant", "must be an RFC 3339 date-time with an offset, e.g. 2026-11-23T09:00:00Z")
+    try:
+        return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", value.upper()))
+    except ValueError:
+        raise _refuse("instant", "not a date and time that exists") from None
 
 
 def day(value: Any) -> date:
@@ -159,7 +162,7 @@ def fold(text: str) -> str:
 
 def uuid7(now: datetime) -> UUID:
     """A time-ordered UUID, version 7 (RFC 9562 section 5.7), for an aware `now`."""
-    milliseconds = int(now.timestamp() * 1000) & (2**48 - 1)
+    milliseconds = (now - _EPOCH) // timedelta(milliseconds=1) & (2**48 - 1)
     random = int.from_bytes(os.urandom(10), "big")
     value = milliseconds << 80 | 0x7 << 76 | (random >> 64 & 0xFFF) << 64 | 0b10 << 62 | random & (2**62 - 1)
     return UUID(int=value)
@@ -190,7 +193,11 @@ Duration = Annotated[
 Title = Annotated[str, StringConstraints(min_length=1, max_length=500), BeforeValidator(_one_line)]
 PlainText = Annotated[str, BeforeValidator(_plain)]
 Description = Annotated[PlainText, StringConstraints(max_length=20_000)]
-TagName = Annotated[str, StringConstraints(min_length=1, max_length=50, pattern=r"^[^,]*$"), BeforeValidator(_one_line)]
+TagName = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=50, pattern=r"^[^,]*$"),
+    BeforeValidator(_one_line),
+]
 Color = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
 Int = Annotated[int, Strict()]
 Bool = Annotated[bool, Strict()]

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from functions.runtime.mailer import message_of
 from functions.tasks.delivery import (
-    IN_APP_BATCH,
     Recipient,
     delivery_id,
     email_of,
@@ -110,29 +109,13 @@ class TestSortOut:
 
 
 class TestMessages:
-    def test_put_in_app_ones_together_and_first_and_each_other_by_itself(self) -> None:
-        group = [delivery("web_push"), delivery("in_app", ""), delivery(), delivery("in_app", ""), delivery()]
-        sent = [[one.channel for one in event.deliveries] for _, _, event in messages(group, "c-1")]
-        assert sent == [["in_app", "in_app"], ["email"], ["email"], ["web_push"]]
-
-    def test_hold_a_hundred_at_most(self) -> None:
-        group = [delivery("in_app", "") for _ in range(2 * IN_APP_BATCH + 1)]
-        assert [len(event.deliveries) for _, _, event in messages(group, "")] == [IN_APP_BATCH, IN_APP_BATCH, 1]
-
-    def test_lose_none_whatever_iterable_they_come_from(self) -> None:
-        group = [delivery("in_app", ""), delivery(), delivery("in_app", ""), delivery("webhook", "1")]
-        told = [one.reminder_id for _, _, event in messages(iter(group), "") for one in event.deliveries]
-        assert set(told) == {one.reminder_id for one in group}
-
-    def test_have_the_user_as_key_an_id_of_their_own_and_the_correlation_id(self) -> None:
-        group = [delivery(), delivery("in_app", ""), delivery(user_id=BEN)]
-        made = messages(group, "c-1")
-        assert {key for key, _, _ in made} == {str(ANN), str(BEN)}
-        assert len({identity for _, identity, _ in made}) == len(made)
+    def test_are_one_each_lose_none_and_say_the_same_when_made_again(self) -> None:
+        group = [delivery("web_push"), delivery(), delivery(user_id=BEN)]
+        made = messages(iter(group), "c-1")
+        assert [(key, event.delivery) for key, _, event in made] == [(str(one.user_id), one) for one in group]
         assert {event.correlation_id for _, _, event in made} == {"c-1"}
-        assert [i for _, i, _ in made] == [i for _, i, _ in messages(group, "")]
-
-    def test_of_nothing_are_none(self) -> None:
+        assert len({identity for _, identity, _ in made}) == len(made)
+        assert made == messages(group, "c-1")
         assert messages([], "") == []
 
 

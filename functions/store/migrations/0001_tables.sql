@@ -24,6 +24,7 @@ create table tasks (
     overdue_at      timestamptz,
     time_zone       text not null,
     reminder_offset text,
+    reminder_specs  jsonb not null default '[]',  -- further reminders as asked for; table reminders has their fate
     recurrence      jsonb,
     recurrence_id   uuid,
     occurrence      integer,

@@ -1,0 +1,62 @@
+# Tickler. `make` alone lists the targets.
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run demo mail test lint types format render lock clean python venv venv-dev
+
+help: ## Lists these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: venv ## Runs the product at http://127.0.0.1:8080 until Ctrl-C (TICKLER_PORT, TICKLER_DATA)
+	@$(BIN)/python -m tools.run
+
+demo: venv ## Sends the sample through the running product and checks what happens
+	@$(BIN)/python -m tools.demo
+
+mail: venv ## Shows the mails that the local mail sink took
+	@$(BIN)/python -m tools.mail show
+
+test: lint types ## Lints, checks types and runs every test
+	@$(BIN)/python -m functions.runtime.render --check
+	@$(BIN)/python -m tools.daprd > /dev/null
+	@$(BIN)/python -m pytest
+
+lint: venv-dev ## Checks style and format
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/caddy fmt --diff components/edge/Caddyfile > /dev/null || { echo "components/edge/Caddyfile: run make format"; exit 1; }
+
+types: venv-dev ## Checks types
+	@$(BIN)/mypy
+
+format: venv-dev ## Formats the code
+	@$(BIN)/ruff check --quiet --fix .
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/caddy fmt --overwrite components/edge/Caddyfile
+
+render: venv ## Renders routes, subscriptions, dapr.yaml and OpenAPI from the functions
+	@$(BIN)/python -m functions.runtime.render
+
+lock: venv-dev ## Locks the newest dependencies that pyproject.toml allows
+	@$(BIN)/uv pip compile $(COMPILE) pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile $(COMPILE) --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+COMPILE := --quiet --upgrade --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+	--custom-compile-command "make lock"
+
+clean: ## Removes the virtual environment and caches; data in .tickler stays
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -not -path './.tickler/*' -prune -exec rm -rf {} +
+
+venv: python
+	@$(PYTHON) tools/venv.py runtime
+
+venv-dev: python
+	@$(PYTHON) tools/venv.py dev
+
+python:
+	@command -v $(PYTHON) > /dev/null || { echo "tickler: $(PYTHON) is not on PATH; install Python 3.11 or newer, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }

