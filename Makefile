@@ -6,7 +6,7 @@ BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run demo mail test lint types format render lock clean python venv venv-dev
+.PHONY: help run demo redrive mail test lint types format render lock clean python venv venv-dev
 
 help: ## Lists these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ run: venv ## Runs the product at http://127.0.0.1:8080 until Ctrl-C (TICKLER_POR
 
 demo: venv ## Sends the sample through the running product and checks what happens
 	@$(BIN)/python -m tools.demo
+
+redrive: venv ## Sends the notifications that could not be delivered again
+	@$(BIN)/python -m tools.redrive
 
 mail: venv ## Shows the mails that the local mail sink took
 	@$(BIN)/python -m tools.mail show

@@ -1,23 +1,39 @@
-"""push-notification: delivers what leaves the system, by email: each reminder once per channel and address."""
+"""push-notification: delivers what leaves the system (email, web push, webhooks), once per reminder and address."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from functions.runtime.sidecar import Sidecar
+from functions.runtime.channels import Channels
 from functions.runtime.triggers import on
 from functions.store.reminders import Reminders
-from functions.tasks.delivery import email_of
-from functions.tasks.errors import Unavailable
-from functions.tasks.events import NOTIFICATION_DLQ, NOTIFICATION_SEND, NotificationSend
+from functions.tasks.errors import Unavailable, Undeliverable
+from functions.tasks.events import (
+    NOTIFICATION_DLQ,
+    NOTIFICATION_SEND,
+    NOTIFICATION_WEB_PUSH,
+    NOTIFICATION_WEBHOOK,
+    NotificationSend,
+)
+
+LONGEST_WAIT = timedelta(hours=1)
+"""At most so long is a delivery held for a receiver that asks to wait (Retry-After)."""
 
 
 @on(NOTIFICATION_SEND, dead_letter=NOTIFICATION_DLQ)
-def push_notification(event: NotificationSend, reminders: Reminders, sidecar: Sidecar, now: datetime) -> None:
+@on(NOTIFICATION_WEB_PUSH, dead_letter=NOTIFICATION_DLQ)
+@on(NOTIFICATION_WEBHOOK, dead_letter=NOTIFICATION_DLQ)
+def push_notification(event: NotificationSend, reminders: Reminders, channels: Channels, now: datetime) -> None:
     for delivery in reminders.begin_attempts([event.delivery], now):
         try:
-            sidecar.send_mail(to=delivery.address, **email_of(delivery))
+            channels.send(delivery)
+        except Undeliverable as error:
+            reminders.record([delivery], "failed", datetime.now(UTC), event.correlation_id, str(error))
         except Unavailable as error:
+            wait = min(timedelta(seconds=error.retry_after or 0), LONGEST_WAIT)
+            if wait and reminders.postpone(delivery, datetime.now(UTC) + wait, str(error)):
+                continue
             reminders.end_attempt(delivery, str(error))
             raise
-        reminders.record([delivery], "sent", datetime.now(UTC), event.correlation_id)
+        else:
+            reminders.record([delivery], "sent", datetime.now(UTC), event.correlation_id)

@@ -1,4 +1,4 @@
-"""route-reminder: decides by which channels a due reminder reaches its user, and notes it in the app at once."""
+"""route-reminder: decides by which channels, and when, a due reminder reaches its user; in-app it does at once."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from datetime import datetime
 from functions.runtime.sidecar import Sidecar
 from functions.runtime.triggers import on
 from functions.store.reminders import Reminders
-from functions.tasks.delivery import messages, route
-from functions.tasks.events import NOTIFICATION_SEND, REMINDER_DUE, ReminderDue
+from functions.tasks.delivery import messages, route, sort_out
+from functions.tasks.events import REMINDER_DUE, SEND_TOPICS, ReminderDue
 
 
 @on(REMINDER_DUE)
 def route_reminder(event: ReminderDue, reminders: Reminders, sidecar: Sidecar, now: datetime) -> None:
-    addresses = reminders.addresses(event.reminders)
-    deliveries = reminders.plan_deliveries(route(event.reminders, addresses))
+    wanted = route(event.reminders, reminders.recipients(event.reminders), now)
+    due, unwanted = sort_out(reminders.plan_deliveries(wanted, now), wanted, now)
+    if unwanted:
+        reminders.record(unwanted, "failed", now, event.correlation_id, "the address was removed, or is off")
     # In-app is an entry of the user's change log, which their devices follow: recorded is delivered, and no other
     # channel that fails can hold it up.
-    in_app = [delivery for delivery in deliveries if delivery.channel == "in_app"]
+    in_app = [delivery for delivery in due if delivery.channel == "in_app"]
     reminders.record(in_app, "sent", now, event.correlation_id)
-    outside = [delivery for delivery in deliveries if delivery.channel != "in_app"]
-    sidecar.send(NOTIFICATION_SEND, messages(outside, event.correlation_id))
+    for channel, topic in SEND_TOPICS.items():
+        outside = [delivery for delivery in due if delivery.channel == channel]
+        sidecar.send(topic, messages(outside, event.correlation_id))

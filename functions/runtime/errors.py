@@ -17,6 +17,7 @@ from functions.tasks.errors import (
     StaleVersion,
     Unauthenticated,
     Unavailable,
+    Undeliverable,
 )
 
 _CODES: dict[type[DomainError], int] = {
@@ -26,6 +27,7 @@ _CODES: dict[type[DomainError], int] = {
     AlreadyExists: code_pb2.ALREADY_EXISTS,
     StaleVersion: code_pb2.ABORTED,
     Unavailable: code_pb2.UNAVAILABLE,
+    Undeliverable: code_pb2.FAILED_PRECONDITION,
 }
 _RETRY_SECONDS = 1
 _SAID = {"missing": "is required", "extra_forbidden": "is not a known field"}

@@ -18,27 +18,44 @@ from dapr.ext.grpc import App, BindingRequest, Rule
 from pydantic import BaseModel, ValidationError
 
 from functions.runtime.auth import Authenticator, authenticator
+from functions.runtime.channels import Channels
 from functions.runtime.inputs import Services, bind, gather, read_event
-from functions.runtime.interceptor import Interceptor, current
+from functions.runtime.interceptor import Interceptor, Invocation, current
+from functions.runtime.keys import Keys
 from functions.runtime.logs import logger
+from functions.runtime.mailer import Mailer
+from functions.runtime.outbound import Outbound
 from functions.runtime.publisher import Publisher
 from functions.runtime.settings import Settings
 from functions.runtime.sidecar import Sidecar
 from functions.runtime.triggers import Cron, Function, Topic
 from functions.store.database import Database
+from functions.store.devices import Devices
+from functions.store.digests import Digests
 from functions.store.events import ActivityLog, Outbox
 from functions.store.reminders import Reminders
 from functions.store.tags import Tags
 from functions.store.task_lists import TaskLists
 from functions.store.tasks import Tasks
+from functions.store.users import Users
 from functions.tasks.errors import DomainError, InvalidInput, Unavailable
-from functions.tasks.models import Caller
+from functions.tasks.models import Caller, Page
 
 _TOLD = ("correlation_id", "type", "seq")
 """What the log says of each event that was consumed."""
 
 MAX_METADATA = 64 << 10
 """Bytes of headers; the edge refuses more than 16 KB long before."""
+
+PAGE_HEADERS = (
+    (
+        "content-security-policy",
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
+    ),
+    ("referrer-policy", "no-referrer"),
+    ("cache-control", "no-store"),
+)
+"""A page shows text and posts to itself, nothing else; its URL holds a token, so it is not handed on."""
 
 
 class Host:
@@ -56,6 +73,10 @@ class Host:
         self._publisher = Publisher(self._outbox, self._sidecar)
         self._database.on_change = self._publisher.wake
         self._stopping = threading.Event()
+        keys = Keys(settings)
+        outbound = Outbound(allow_private=settings.webhook_allow_private)
+        devices = Devices(self._database)
+        mailer = Mailer(settings, self._sidecar)
         services: Services = {
             Tasks: Tasks(self._database),
             TaskLists: TaskLists(self._database),
@@ -63,6 +84,13 @@ class Host:
             Reminders: self._reminders,
             ActivityLog: ActivityLog(self._database),
             Outbox: self._outbox,
+            Devices: devices,
+            Users: Users(self._database),
+            Digests: Digests(self._database),
+            Keys: keys,
+            Outbound: outbound,
+            Mailer: mailer,
+            Channels: Channels(settings, devices, mailer, outbound, keys),
             Sidecar: self._sidecar,
             Settings: settings,
         }
@@ -78,6 +106,8 @@ class Host:
             ],
         )
         self._register(services)
+        if any({Keys, Channels} & set(function.hints.values()) for function in self._functions):
+            keys.load()
 
     def _register(self, services: Services) -> None:
         consumers: dict[str, list[tuple[Function, Callable[..., Any]]]] = defaultdict(list)
@@ -103,16 +133,21 @@ class Host:
 
         def method(request: InvokeMethodRequest) -> InvokeMethodResponse:
             invocation = current()
-            caller = self._authenticator.authenticate(
-                invocation.headers.get("authorization"), invocation.correlation_id
-            )
+            caller = None if function.public else self._caller(invocation)
             inputs = gather(function, invocation.verb, invocation.query, request.data)
             answer: BaseModel = _call(call, model.model_validate(inputs) if model else None, caller)
-            response = InvokeMethodResponse(answer.model_dump_json(by_alias=True), "application/json")
-            response.headers = (("x-correlation-id", invocation.correlation_id),)
+            if isinstance(answer, Page):
+                response = InvokeMethodResponse(answer.html, "text/html; charset=utf-8")
+            else:
+                response = InvokeMethodResponse(answer.model_dump_json(by_alias=True), "application/json")
+            headers = PAGE_HEADERS if isinstance(answer, Page) else ()
+            response.headers = (("x-correlation-id", invocation.correlation_id), *headers)
             return response
 
         return method
+
+    def _caller(self, invocation: Invocation) -> Caller:
+        return self._authenticator.authenticate(invocation.headers.get("authorization"), invocation.correlation_id)
 
     def _consumer(
         self, topic: str, handlers: list[tuple[Function, Callable[..., Any]]]

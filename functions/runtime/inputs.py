@@ -31,7 +31,7 @@ def gather(function: Function, verb: str, query: str, body: bytes) -> dict[str, 
     verbs = {http.verb for http in function.https} | {"POST"}
     if verb not in verbs:
         raise InvalidInput("method", f"must be {' or '.join(sorted(verbs))}")
-    inputs = _object(body)
+    inputs = {} if function.public and not body.lstrip().startswith(b"{") else _object(body)
     for name, value in _query(query):
         parsed = _parse(function, name, value)
         if inputs.setdefault(name, parsed) != parsed:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from functions.runtime.triggers import Function, Http
+from functions.tasks.models import Page
 
 ERRORS = {
     400: "bad input: `details` names each field",
@@ -60,7 +61,8 @@ def openapi(functions: list[Function]) -> dict[str, Any]:
 def _answers(function: Function) -> list[type[BaseModel]]:
     answer = function.hints["return"]
     union = isinstance(answer, types.UnionType)
-    return [model for model in (typing.get_args(answer) if union else (answer,)) if issubclass(model, BaseModel)]
+    models = typing.get_args(answer) if union else (answer,)
+    return [model for model in models if issubclass(model, BaseModel) and model is not Page]
 
 
 def _operation(
@@ -70,6 +72,8 @@ def _operation(
     verb = http.verb if http else "POST"
     suffix = "" if http is None else "-" + "-".join([verb.lower(), *map(str, http.fixed.values())])
     answer = [refs[(answer, "serialization")] for answer in _answers(function)]
+    either = answer[0] if len(answer) == 1 else {"anyOf": answer}
+    content = {"application/json": {"schema": either}} if answer else {"text/html": {"schema": {"type": "string"}}}
     operation: dict[str, Any] = {
         "operationId": function.name + suffix,
         "tags": [function.name],
@@ -77,7 +81,7 @@ def _operation(
         "responses": {
             "200": {
                 "description": "done",
-                "content": {"application/json": {"schema": answer[0] if len(answer) == 1 else {"anyOf": answer}}},
+                "content": content,
             }
         }
         | {
@@ -88,6 +92,8 @@ def _operation(
             for status, text in ERRORS.items()
         },
     }
+    if function.public:
+        operation["security"] = []
     if model is None:
         return operation
     reference = refs[(model, "validation")]

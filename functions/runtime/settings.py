@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -29,7 +30,31 @@ class Settings(BaseSettings):
     auth: Literal["none", "dev"] = Field(
         default="none", description="dev: accept `Bearer dev:<user>`, on loopback only"
     )
+    data: Path = Field(default=Path(".tickler"), description="folder of what this installation keeps for itself")
+    public_url: str = Field(default="", description="where people reach the edge, for links; https://... without a /")
+    port: int = Field(default=8080, ge=0, le=65535, description="the edge's port, where public_url is not given")
     mail_from: str = Field(default="Tickler <tickler@localhost>", description="sender of notifications by email")
+    smtp_host: str = Field(default="127.0.0.1", description="the mail server")
+    smtp_port: int = Field(default=25, ge=1, le=65535, description="465 for implicit TLS; else STARTTLS when offered")
+    smtp_user: str = Field(default="", description="empty for a server that asks for none")
+    smtp_password: str = Field(default="", description="empty: the secret named by smtp_password_secret")
+    smtp_password_secret: str = Field(
+        default="TICKLER_SMTP_PASSWORD", description="its name in the secret store, the Dapr component `secrets`"
+    )
+    vapid_private_key: str = Field(
+        default="", description="P-256 key for web push, base64url; empty: made at first use, in the data folder"
+    )
+    signing_key: str = Field(
+        default="", description="what links in mails are signed with; empty: made at first use, in the data folder"
+    )
+    webhook_allow_private: bool = Field(
+        default=False, description="let webhooks and push endpoints be on private networks, and http on loopback"
+    )
     threads: int = Field(default=16, ge=2, le=256, description="requests and messages handled at once")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     grace_seconds: float = Field(default=5, ge=0, description="time for what is under way, on SIGTERM")
+
+    @property
+    def url(self) -> str:
+        """Where people reach the edge, without a slash at the end."""
+        return self.public_url.rstrip("/") or f"http://127.0.0.1:{self.port}"

@@ -1,18 +1,15 @@
-"""The Dapr sidecar, as the functions see it: publish, and call output bindings."""
+"""The Dapr sidecar, as the functions see it: publish, and read secrets."""
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Any
 from uuid import UUID
 
 import grpc
 from dapr.proto import api_service_v1, api_v1
 
+from functions.runtime.backlog import Backlog
 from functions.runtime.logs import logger
 from functions.runtime.settings import Settings
 from functions.tasks.errors import Unavailable
@@ -21,6 +18,9 @@ from functions.tasks.events import ChangeEvent, Changes, Event, topic_of
 TIMEOUT = 10.0
 """Seconds that a call to the sidecar may take."""
 
+WAIT = 60.0
+"""Seconds that a queued message waits for the one before it: longer than all attempts at that."""
+
 
 class Sidecar:
     """One lazily connected channel a process."""
@@ -28,9 +28,7 @@ class Sidecar:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._metadata = (("dapr-api-token", settings.dapr_api_token),) if settings.dapr_api_token else ()
-        self._mail = threading.Lock()
-        self._lock = threading.Lock()
-        self._senders: dict[str, ThreadPoolExecutor] = {}
+        self._backlog = Backlog(lambda topic, entry: self._single(topic, *entry, timeout=WAIT))
 
     @cached_property
     def _stub(self) -> api_service_v1.DaprStub:
@@ -65,26 +63,14 @@ class Sidecar:
         """
         if self._settings.broker == "durable":
             self.publish(topic, messages)
-            return
-        for message in messages:
-            self._sender(topic).submit(self._send_one, topic, message)
-
-    def _send_one(self, topic: str, message: tuple[str, str, Event]) -> None:
-        try:
-            self.publish(topic, [message])
-        except Unavailable as error:
-            logger().warning("publish_failed", topic=topic, error=str(error))
-
-    def _sender(self, topic: str) -> ThreadPoolExecutor:
-        with self._lock:
-            if topic not in self._senders:
-                self._senders[topic] = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"send {topic}")
-            return self._senders[topic]
+        else:
+            self._backlog.put(
+                topic, [(key, identity, event.model_dump_json().encode()) for key, identity, event in messages]
+            )
 
     def stop(self) -> None:
         """Gives up what waits to be sent."""
-        for sender in self._senders.values():
-            sender.shutdown(wait=False, cancel_futures=True)
+        self._backlog.stop()
 
     def publish_changes(self, events: list[ChangeEvent]) -> None:
         """Publishes entries of change logs (each user's in order), a message a user and topic."""
@@ -98,7 +84,7 @@ class Sidecar:
             ]
             self.publish(topic, messages)
 
-    def _single(self, topic: str, key: str, identity: str, data: bytes) -> None:
+    def _single(self, topic: str, key: str, identity: str, data: bytes, timeout: float = TIMEOUT) -> None:
         self._stub.PublishEvent(
             api_v1.PublishEventRequest(
                 pubsub_name=self._settings.pubsub,
@@ -107,7 +93,7 @@ class Sidecar:
                 data_content_type="application/json",
                 metadata={"partitionKey": key, "cloudevent.id": identity},
             ),
-            timeout=TIMEOUT,
+            timeout=timeout,
             metadata=self._metadata,
         )
 
@@ -133,28 +119,12 @@ class Sidecar:
             logger().warning("publish_failed", topic=topic, failed=len(answer.failedEntries))
             raise Unavailable("the broker does not answer: try again")
 
-    def send_mail(self, *, to: str, subject: str, html: str) -> None:
-        """Sends one email through the smtp binding; raises Unavailable when the server did not take it.
-
-        One at a time: Dapr's binding keeps the recipient and subject of a request in memory that all its
-        requests share (components-contrib bindings/smtp/smtp.go, mergeWithRequestMetadata), so two at once
-        could reach each other's addressees.
-        """
-        metadata = {"emailFrom": self._settings.mail_from, "emailTo": to, "subject": subject}
-        with self._mail:
-            self._invoke("smtp", "create", html.encode(), metadata)
-
-    def _invoke(self, binding: str, operation: str, data: bytes, metadata: dict[str, str]) -> Any:
+    def secret(self, name: str) -> str:
+        """A secret of the component `secrets`. Raises Unavailable where the store does not have it."""
         try:
-            return self._stub.InvokeBinding(
-                api_v1.InvokeBindingRequest(name=binding, operation=operation, data=data, metadata=metadata),
-                timeout=TIMEOUT,
-                metadata=self._metadata,
+            answer = self._stub.GetSecret(
+                api_v1.GetSecretRequest(store_name="secrets", key=name), timeout=TIMEOUT, metadata=self._metadata
             )
         except grpc.RpcError as error:
-            raise Unavailable(f"{binding}: {_reason(error)}") from error
-
-
-def _reason(error: grpc.RpcError) -> str:
-    details = error.details() if isinstance(error, grpc.Call) else None
-    return json.dumps(str(details or error))[1:-1][:300]
+            raise Unavailable(f"the secret {name} cannot be read") from error
+        return next(iter(answer.data.values()), "")

@@ -23,11 +23,16 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Http:
-    """A REST path at the edge. `fixed` are inputs that the path or the verb itself says, e.g. action=reopen."""
+    """A REST path at the edge. `fixed` are inputs that the path or the verb itself says, e.g. action=reopen.
+
+    A `public` one needs no token: its inputs prove what they ask for. A body that is not JSON is ignored there,
+    as a link's form has one.
+    """
 
     verb: Verb
     path: str
     fixed: dict[str, Any] = field(default_factory=dict)
+    public: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,11 @@ class Function:
         return [trigger for trigger in self.triggers if isinstance(trigger, Http)]
 
     @property
+    def public(self) -> bool:
+        """Whether it answers without a token. All of its paths do then: both spellings are one function."""
+        return any(http.public for http in self.https)
+
+    @property
     def topics(self) -> list[Topic]:
         return [trigger for trigger in self.triggers if isinstance(trigger, Topic)]
 
@@ -94,9 +104,9 @@ def _declare(trigger: Trigger) -> Callable[[Handler], Handler]:
     return decorate
 
 
-def http(verb: Verb, path: str, **fixed: Any) -> Callable[[Handler], Handler]:
+def http(verb: Verb, path: str, *, public: bool = False, **fixed: Any) -> Callable[[Handler], Handler]:
     """Runs the function for `verb path` at the edge, and for the Dapr spelling; `{name}` is a path parameter."""
-    return _declare(Http(verb, path, fixed))
+    return _declare(Http(verb, path, fixed, public))
 
 
 def on(topic: str, *, dead_letter: str | None = None) -> Callable[[Handler], Handler]:

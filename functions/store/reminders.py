@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any, Literal
+from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
 from functions.store.database import Database
+from functions.store.users import COLUMNS, settings_of
+from functions.tasks.delivery import Key, Recipient
 from functions.tasks.events import Delivery, DueReminder
 from functions.tasks.values import uuid7
 
 LEASE = timedelta(seconds=60)
 """How long a claimed reminder, or an attempt at a delivery, is left to whoever claimed it. Longer than all
 attempts that Dapr makes at a message together."""
+
+MAX_ATTEMPTS = 4
+"""Attempts that Dapr makes at a message (components/*/resiliency.yaml), and how often a receiver may ask to wait."""
 
 
 class Reminders:
@@ -63,32 +69,78 @@ class Reminders:
         )
         return row["next"] if row else None
 
-    def addresses(self, reminders: list[DueReminder]) -> dict[tuple[Any, Any], str | None]:
-        """For each of these reminders that is still pending, its user's email address."""
+    def recipients(self, reminders: list[DueReminder]) -> dict[Key, Recipient]:
+        """For each of these reminders that is still pending, its user's settings and devices."""
         rows = self._database.all(
-            "select r.user_id, r.reminder_id, u.email from unnest(%s::uuid[], %s::uuid[]) as d (user_id, reminder_id)"
-            " join reminders r using (user_id, reminder_id) join users u using (user_id) where r.status = 'pending'",
+            f"""
+            select r.reminder_id, u.user_id, {COLUMNS}, (
+                select coalesce(jsonb_agg(jsonb_build_array(kind,
+                    case when kind = 'email' then endpoint else device_id::text end) order by device_id), '[]')
+                from devices x where x.user_id = u.user_id) as devices
+            from unnest(%s::uuid[], %s::uuid[]) as d (user_id, reminder_id)
+            join reminders r using (user_id, reminder_id) join users u using (user_id) where r.status = 'pending'
+            """,
             ([r.user_id for r in reminders], [r.reminder_id for r in reminders]),
         )
-        return {(row["user_id"], row["reminder_id"]): row["email"] for row in rows}
+        users: dict[UUID, Recipient] = {}
+        for row in rows:
+            if row["user_id"] not in users:
+                devices = [(channel, address) for channel, address in row["devices"]]
+                users[row["user_id"]] = Recipient(settings_of(row), devices)
+        return {(row["user_id"], row["reminder_id"]): users[row["user_id"]] for row in rows}
 
-    def plan_deliveries(self, deliveries: list[Delivery]) -> list[Delivery]:
-        """Keeps a row for each delivery, once; answers those that are still to be made."""
+    def plan_deliveries(self, deliveries: list[Delivery], now: datetime) -> list[Delivery]:
+        """Keeps a row for each delivery, once; answers those of these reminders that are still to be made, in order.
+
+        A reminder's deliveries are planned when it is first routed: a device that came later does not get it,
+        and one that was planned and is not among `deliveries` any more is answered all the same. A reminder of
+        which all that is pending waits for a later time (`not_before`) is claimed until that time.
+        """
         rows = self._database.all(
             """
-            insert into deliveries (user_id, reminder_id, channel, address)
-            select distinct user_id, reminder_id, channel, address
-            from jsonb_to_recordset(%s) as d (user_id uuid, reminder_id uuid, channel text, address text)
-            on conflict (user_id, reminder_id, channel, address) do update set status = deliveries.status
-            returning user_id, reminder_id, channel, address, status
+            with wanted as (
+                select distinct * from jsonb_to_recordset(%(deliveries)s)
+                    as w (user_id uuid, reminder_id uuid, channel text, address text, not_before timestamptz)),
+            known as materialized (
+                select user_id, reminder_id, channel, address, status, not_before from deliveries
+                where (user_id, reminder_id) in (select user_id, reminder_id from wanted)),
+            planned as (
+                insert into deliveries (user_id, reminder_id, channel, address, not_before, held_until)
+                select user_id, reminder_id, channel, address, not_before, not_before from wanted w
+                where not exists (select from known k where k.user_id = w.user_id and k.reminder_id = w.reminder_id)
+                on conflict do nothing
+                returning user_id, reminder_id, channel, address, not_before),
+            held_again as (
+                update deliveries x set not_before = w.not_before, held_until = w.not_before
+                from wanted w
+                where w.not_before is not null and x.status = 'pending'
+                    and x.user_id = w.user_id and x.reminder_id = w.reminder_id
+                    and x.channel = w.channel and x.address = w.address),
+            pending as (
+                select * from planned union all
+                select k.user_id, k.reminder_id, k.channel, k.address, coalesce(w.not_before, k.not_before)
+                from known k left join wanted w using (user_id, reminder_id, channel, address)
+                where k.status = 'pending'),
+            held as (
+                update reminders r set claimed_at = h.until - %(lease)s::interval
+                from (select user_id, reminder_id, min(not_before) as until from pending
+                      group by user_id, reminder_id having bool_and(coalesce(not_before > %(now)s, false))) h
+                where r.user_id = h.user_id and r.reminder_id = h.reminder_id and r.status = 'pending')
+            select * from pending
             """,
-            (_dump(deliveries),),
+            {"deliveries": _dump(deliveries), "now": now, "lease": LEASE},
         )
-        pending = {_key(row) for row in rows if row["status"] == "pending"}
-        return [d for d in deliveries if (d.user_id, d.reminder_id, d.channel, d.address) in pending]
+        due = {(d.user_id, d.reminder_id): d for d in deliveries}
+        order = {(d.user_id, d.reminder_id, d.channel, d.address): number for number, d in enumerate(deliveries)}
+        return [
+            due[row["user_id"], row["reminder_id"]].model_copy(
+                update={"channel": row["channel"], "address": row["address"], "not_before": row["not_before"]}
+            )
+            for row in sorted(rows, key=lambda row: order.get(_key(row), len(order)))
+        ]
 
     def begin_attempts(self, deliveries: list[Delivery], now: datetime) -> list[Delivery]:
-        """Claims the deliveries that are pending, of a pending reminder, and that nobody else is attempting."""
+        """Claims the deliveries that are pending, of a pending reminder, not held, and attempted by nobody else."""
         rows = self._database.all(
             """
             update deliveries x set attempts = x.attempts + 1, attempted_at = %(now)s
@@ -96,6 +148,7 @@ class Reminders:
             where x.user_id = d.user_id and x.reminder_id = d.reminder_id and x.channel = d.channel
                 and x.address = d.address and x.status = 'pending'
                 and (x.attempted_at is null or x.attempted_at <= %(expired)s)
+                and coalesce(x.not_before <= %(now)s, true)
                 and exists (
                     select from reminders r
                     where r.user_id = x.user_id and r.reminder_id = x.reminder_id and r.status = 'pending')
@@ -114,6 +167,25 @@ class Reminders:
             (reason, delivery.user_id, delivery.reminder_id, delivery.channel, delivery.address),
         )
 
+    def postpone(self, delivery: Delivery, until: datetime, reason: str) -> bool:
+        """Notes a failed attempt and holds the delivery until a time that its receiver named; False, and nothing
+        held, once it was attempted MAX_ATTEMPTS times."""
+        rows = self._database.all(
+            "update deliveries set attempted_at = null, not_before = %s, reason = %s"
+            " where user_id = %s and reminder_id = %s and channel = %s and address = %s and status = 'pending'"
+            " and attempts < %s returning 1",
+            (
+                until,
+                reason,
+                delivery.user_id,
+                delivery.reminder_id,
+                delivery.channel,
+                delivery.address,
+                MAX_ATTEMPTS,
+            ),
+        )
+        return bool(rows)
+
     def record(
         self,
         deliveries: list[Delivery],
@@ -131,6 +203,11 @@ class Reminders:
         self._database.on_change({delivery.user_id for delivery in deliveries})
         return row["recorded"] if row else 0
 
+    def redrive(self, user_id: UUID | None = None, reminder_id: UUID | None = None) -> int:
+        """Makes failed deliveries pending again, of one user or of all; answers how many."""
+        row = self._database.one("select redrive_deliveries(%s, %s) as redriven", (user_id, reminder_id))
+        return row["redriven"] if row else 0
+
     def forget_claims(self) -> None:
         """Gives up every claim and attempt: for a start with a broker that forgot what was under way."""
         self._database.all("update reminders set claimed_at = null where status = 'pending' and claimed_at is not null")
@@ -140,7 +217,7 @@ class Reminders:
 
 
 def _dump(deliveries: list[Delivery]) -> Jsonb:
-    fields = {"user_id", "reminder_id", "channel", "address"}
+    fields = {"user_id", "reminder_id", "channel", "address", "not_before"}
     return Jsonb([d.model_dump(mode="json", include=fields) for d in deliveries])
 
 

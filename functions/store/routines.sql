@@ -185,15 +185,16 @@ begin
 end $$;
 
 -- Records the outcome of deliveries (sent or failed), each with its event, and settles a reminder once none of
--- its deliveries is pending: sent, late (by no channel within a minute of its time) or failed. One that was recorded
--- before changes nothing. Users are locked in one order, so that two batches cannot deadlock.
+-- its deliveries is pending: sent, late (by no channel within a minute of its time, or of the end of the quiet hours
+-- that it waited for) or failed. One that was recorded before changes nothing. Without a reason of its own a failure
+-- keeps that of its last attempt. Users are locked in one order, so that two batches cannot deadlock.
 create or replace function record_deliveries(
     p_deliveries jsonb, p_status text, p_reason text, p_now timestamptz, p_correlation_id text
 ) returns integer language plpgsql as $$
 declare
     d record;
+    kept deliveries;
     r reminders;
-    why text;
     recorded integer := 0;
 begin
     for d in
@@ -208,16 +209,17 @@ begin
             select from reminders
             where user_id = d.user_id and reminder_id = d.reminder_id and status = 'pending');
         update deliveries x set
-            status = p_status, attempted_at = null, reason = coalesce(p_reason, reason),
+            status = p_status, attempted_at = null, not_before = null,
+            reason = case when p_status = 'failed' then coalesce(p_reason, x.reason) end,
             delivered_at = case when p_status = 'sent' then p_now end
         where x.user_id = d.user_id and x.reminder_id = d.reminder_id and x.channel = d.channel
             and x.address = d.address and x.status = 'pending'
-        returning reason into why;
+        returning * into kept;
         continue when not found;
         recorded := recorded + 1;
         update reminders set status = (
             select case
-                when bool_or(x.delivered_at <= scheduled_time + interval '1 minute') then 'sent'
+                when bool_or(x.delivered_at <= greatest(scheduled_time, x.held_until) + interval '1 minute') then 'sent'
                 when bool_or(x.status = 'sent') then 'late'
                 else 'failed' end
             from deliveries x where x.user_id = d.user_id and x.reminder_id = d.reminder_id)
@@ -230,12 +232,88 @@ begin
             d.user_id, d.event_id, 'reminder.' || p_status, 'reminder', d.reminder_id, p_now, p_correlation_id,
             jsonb_build_object(
                 'task_id', d.task_id, 'title', d.title, 'channel', d.channel, 'reminder', reminder_json(r),
-                'scheduled_time', d.scheduled_time, 'reason', case when p_status = 'failed' then why end,
-                'delivered_at', case when p_status = 'sent' then p_now end,
-                'lateness_seconds', round(extract(epoch from p_now - d.scheduled_time), 3)));
+                'scheduled_time', d.scheduled_time, 'held_until', kept.held_until, 'reason', kept.reason,
+                'delivered_at', kept.delivered_at,
+                'lateness_seconds', round(extract(epoch from p_now - greatest(d.scheduled_time, kept.held_until)), 3)));
     end loop;
     return recorded;
 end $$;
+
+-- Makes a device, or changes the one with its endpoint (its secret stays, and is not told again). Answers the
+-- outcome (saved; exists: as another kind; full: one more than p_limit) and the device.
+create or replace function save_device(p_user jsonb, p_device jsonb, p_limit integer)
+returns table (outcome text, device jsonb) language plpgsql as $$
+declare
+    new devices := jsonb_populate_record(null::devices, p_device);
+    saved devices;
+begin
+    new.user_id := p_user ->> 'user_id';
+    perform lock_user(new.user_id, p_user ->> 'name', p_user ->> 'email');
+    update devices d set name = new.name, p256dh = new.p256dh, auth = new.auth
+    where d.user_id = new.user_id and d.endpoint = new.endpoint and d.kind = new.kind
+    returning * into saved;
+    if found then
+        saved.secret := null;
+    elsif exists (select from devices d where d.user_id = new.user_id and d.endpoint = new.endpoint) then
+        return query select 'exists', null::jsonb;
+        return;
+    elsif (select count(*) from devices d where d.user_id = new.user_id) >= p_limit then
+        return query select 'full', null::jsonb;
+        return;
+    else
+        insert into devices select new.* returning * into saved;
+    end if;
+    return query select 'saved', jsonb_build_object(
+        'id', saved.device_id, 'kind', saved.kind, 'name', saved.name, 'endpoint', saved.endpoint,
+        'created_at', saved.created_at, 'secret', saved.secret);
+end $$;
+
+-- Writes a user's settings unless they are no longer those that the change was planned on; answers whether it did.
+-- What was held for quiet hours is routed again by the new ones.
+create or replace function save_settings(p_user jsonb, p_old jsonb, p_new jsonb) returns boolean language plpgsql as $$
+declare
+    owner uuid := p_user ->> 'user_id';
+    old users;
+    new users;
+begin
+    perform lock_user(owner, p_user ->> 'name', p_user ->> 'email');
+    select * into old from users where user_id = owner;
+    if old is distinct from jsonb_populate_record(old, p_old) then
+        return false;
+    end if;
+    new := jsonb_populate_record(old, p_new);
+    update users set
+        time_zone = new.time_zone, email_notifications = new.email_notifications, quiet_start = new.quiet_start,
+        quiet_end = new.quiet_end, digest_at = new.digest_at, next_digest_at = new.next_digest_at
+    where user_id = owner;
+    with released as (
+        update deliveries set not_before = null, held_until = null
+        where user_id = owner and status = 'pending' and held_until is not null
+        returning reminder_id)
+    update reminders set claimed_at = null
+    where user_id = owner and status = 'pending' and reminder_id in (select reminder_id from released);
+    return true;
+end $$;
+
+-- Makes failed deliveries pending again, and their reminders due: the next tick sends them. One that nobody
+-- waits for (its task is completed or deleted, its device removed) stays as it is. Answers how many.
+create or replace function redrive_deliveries(p_user_id uuid, p_reminder_id uuid) returns integer language sql as $$
+    with redriven as (
+        update deliveries x set
+            status = 'pending', attempts = 0, attempted_at = null, not_before = null, reason = null
+        from reminders r, tasks t
+        where x.status = 'failed'
+            and (p_user_id is null or x.user_id = p_user_id) and (p_reminder_id is null or x.reminder_id = p_reminder_id)
+            and r.user_id = x.user_id and r.reminder_id = x.reminder_id and r.status in ('sent', 'late', 'failed')
+            and t.user_id = r.user_id and t.task_id = r.task_id and t.status = 'open' and t.deleted_at is null
+            and (x.channel in ('in_app', 'email')
+                or exists (select from devices d where d.user_id = x.user_id and d.device_id::text = x.address))
+        returning x.user_id, x.reminder_id),
+    due as (
+        update reminders r set status = 'pending', claimed_at = null
+        from redriven x where r.user_id = x.user_id and r.reminder_id = x.reminder_id)
+    select count(*)::integer from redriven
+$$;
 
 -- Writes one change of a tag (tag.created, tag.updated, tag.deleted) with its event. Answers the outcome
 -- (saved; exists: another tag has that name; gone: no such tag) and the tag.

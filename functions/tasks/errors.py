@@ -39,4 +39,16 @@ class Unauthenticated(DomainError):
 
 
 class Unavailable(DomainError):
-    """A dependency is down: the same request may succeed later."""
+    """A dependency is down: the same request may succeed later, at the earliest in `retry_after` seconds."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Undeliverable(DomainError):
+    """No attempt can deliver this notification; the text says why. `gone`: its device is there no more, for good."""
+
+    def __init__(self, message: str, *, gone: bool = False) -> None:
+        super().__init__(message)
+        self.gone = gone

@@ -15,7 +15,16 @@ TASK_EVENTS = "task.events"
 REMINDER_EVENTS = "reminder.events"
 REMINDER_DUE = "reminder.due"
 NOTIFICATION_SEND = "notification.send"
+NOTIFICATION_WEB_PUSH = "notification.send.web-push"
+NOTIFICATION_WEBHOOK = "notification.send.webhook"
 NOTIFICATION_DLQ = "notification.dlq"
+
+SEND_TOPICS: dict[Channel, str] = {
+    "email": NOTIFICATION_SEND,
+    "web_push": NOTIFICATION_WEB_PUSH,
+    "webhook": NOTIFICATION_WEBHOOK,
+}
+"""The channels that leave the system, a topic each: a webhook that is slow holds up no mail."""
 
 
 class Event(BaseModel):
@@ -87,11 +96,15 @@ class Delivery(DueReminder):
     """One reminder to one channel and address: the natural key of a notification."""
 
     channel: Channel
-    address: str = Field(default="", description="where to: an email address; empty for in_app")
+    address: str = Field(
+        default="", description="where to: an email address, the id of a web push or webhook device; empty for in_app"
+    )
+    not_before: AwareDatetime | None = Field(default=None, description="held until then")
+    test: bool = Field(default=False, description="of no reminder: what a user asked for, to see that it arrives")
 
 
 class NotificationSend(Event):
-    """On `notification.send`: one delivery that leaves the system."""
+    """On the topics of SEND_TOPICS: one delivery that leaves the system."""
 
     correlation_id: str = ""
     delivery: Delivery

@@ -28,8 +28,8 @@ from functions.tasks.values import (
 
 Status = Literal["open", "completed"]
 Priority = Literal["low", "medium", "high", "urgent"]
-Channel = Literal["in_app", "email"]
-ReminderChannel = Literal["all", "in_app", "email"]
+Channel = Literal["in_app", "email", "web_push", "webhook"]
+ReminderChannel = Literal["all", "in_app", "email", "web_push", "webhook"]
 ReminderStatus = Literal["pending", "sent", "late", "cancelled", "failed"]
 Scope = Literal["this", "following"]
 """Of an edit of a recurring task: this occurrence, or this one and those that follow."""
@@ -252,6 +252,24 @@ class ManageTags(Input):
 
 class TagList(BaseModel):
     items: list[Tag]
+
+
+class RedriveNotifications(Input):
+    """All of the caller's that failed, or those of one reminder."""
+
+    reminder_id: UUID | None = None
+
+
+class Redriven(BaseModel):
+    """How many notifications are sent again."""
+
+    redriven: int
+
+
+class Page(BaseModel):
+    """An HTML page, for a link that a person opens outside the app."""
+
+    html: str
 
 
 class TaskDetail(Task):

@@ -11,10 +11,12 @@ from uuid import uuid4
 import pytest
 
 from functions.store.reminders import LEASE
-from functions.tasks.delivery import route
+from functions.tasks.delivery import Recipient, route
+from functions.tasks.devices import Registration
 from functions.tasks.events import Delivery, DueReminder
 from functions.tasks.models import Caller
 from functions.tasks.reminders import LATE
+from functions.tasks.user_settings import UserSettings
 from tests.store.world import HOUR, NOW, SECOND, World, chunks, together
 
 
@@ -43,7 +45,7 @@ def due(world: World, caller: Caller, count: int = 1, **fields: Any) -> list[Due
 
 
 def planned(world: World, reminders: list[DueReminder]) -> list[Delivery]:
-    return world.reminders.plan_deliveries(route(reminders, world.reminders.addresses(reminders)))
+    return world.reminders.plan_deliveries(route(reminders, world.reminders.recipients(reminders), NOW), NOW)
 
 
 def by_channel(deliveries: Sequence[Delivery]) -> tuple[Delivery, Delivery]:
@@ -62,18 +64,25 @@ def statuses(world: World) -> list[str]:
     return [row["status"] for row in world.rows("select status from reminders order by scheduled_time")]
 
 
-class TestAddresses:
+class TestRecipients:
     def test_are_those_of_pending_reminders_and_their_own_users(self, world: World, ann: Caller) -> None:
         ben = world.user()
         (mine,) = due(world, ann)
         (his,) = due(world, ben)
-        addresses = world.reminders.addresses([mine, his])
-        assert addresses == {(ann.user_id, mine.reminder_id): "ann@example.com", (ben.user_id, his.reminder_id): None}
+        world.devices.register(ann, Registration(kind="email", endpoint="a@x.org", name="x"), None, NOW)
+        hook = world.devices.register(ann, Registration(kind="webhook", endpoint="https://x.org", name="x"), "s", NOW)
+        found = world.reminders.recipients([mine, his])
+        assert found == {
+            (ann.user_id, mine.reminder_id): Recipient(
+                UserSettings(email="ann@example.com"), [("email", "a@x.org"), ("webhook", str(hook.id))]
+            ),
+            (ben.user_id, his.reminder_id): Recipient(UserSettings(), []),
+        }
 
     def test_leave_out_what_was_settled_meanwhile(self, world: World, ann: Caller) -> None:
         reminders = due(world, ann, 2)
         world.rows("update reminders set status = 'cancelled' where reminder_id = %s", reminders[0].reminder_id)
-        assert world.reminders.addresses(reminders).keys() == {(ann.user_id, reminders[1].reminder_id)}
+        assert world.reminders.recipients(reminders).keys() == {(ann.user_id, reminders[1].reminder_id)}
 
 
 class TestPlan:
@@ -108,7 +117,7 @@ class TestPlan:
         assert world.value("select count(*) from deliveries where user_id = %s", ann.user_id) == 40
 
     def test_of_nothing_is_nothing(self, world: World) -> None:
-        assert world.reminders.plan_deliveries([]) == []
+        assert world.reminders.plan_deliveries([], NOW) == []
 
 
 class TestAttempt:

@@ -9,11 +9,14 @@ from typing import Any, Self, TypeVar
 from uuid import UUID, uuid4
 
 from functions.store.database import Database
+from functions.store.devices import Devices
+from functions.store.digests import Digests
 from functions.store.events import ActivityLog, Outbox
 from functions.store.reminders import Reminders
 from functions.store.tags import Tags
 from functions.store.task_lists import TaskLists
 from functions.store.tasks import Tasks
+from functions.store.users import Users
 from functions.tasks.events import ChangeEvent
 from functions.tasks.models import Caller, CreateTask, Task, UpdateTask
 from functions.tasks.planning import plan_completion, plan_create, plan_deletion, plan_update
@@ -36,6 +39,9 @@ class World:
         self.lists = TaskLists(self.database)
         self.tags = Tags(self.database)
         self.reminders = Reminders(self.database)
+        self.devices = Devices(self.database)
+        self.users = Users(self.database)
+        self.digests = Digests(self.database)
         self.outbox = Outbox(self.database)
         self.log = ActivityLog(self.database)
 

@@ -19,6 +19,7 @@ from functions.tasks.errors import (
     StaleVersion,
     Unauthenticated,
     Unavailable,
+    Undeliverable,
 )
 from functions.tasks.models import CreateTask, ReminderSpec
 from functions.tasks.query import ListTasks
@@ -31,6 +32,7 @@ _DOCUMENTED: list[tuple[DomainError, int]] = [
     (AlreadyExists("a tag with this name exists"), code_pb2.ALREADY_EXISTS),  # 409
     (StaleVersion(1, 2), code_pb2.ABORTED),  # 409
     (Unavailable("the database does not answer"), code_pb2.UNAVAILABLE),  # 503
+    (Undeliverable("the webhook answered 404"), code_pb2.FAILED_PRECONDITION),  # 400
 ]
 _SECRET = "s3cr3t-k3pt-1ns1d3"
 

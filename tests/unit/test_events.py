@@ -111,6 +111,8 @@ def test_the_topics_are_those_of_the_design() -> None:
         "reminder.events",
         "reminder.due",
         "notification.send",
+        "notification.send.web-push",
+        "notification.send.webhook",
         "notification.dlq",
     }
 

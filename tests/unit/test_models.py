@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from functions.tasks.devices import ManageDevices, PushKeys
 from functions.tasks.errors import InvalidInput
 from functions.tasks.models import (
     CompleteTask,
@@ -19,6 +20,7 @@ from functions.tasks.models import (
     ManageTags,
     OccurrenceRef,
     PreviewRecurrence,
+    RedriveNotifications,
     Reminder,
     ReminderSpec,
     Task,
@@ -29,11 +31,13 @@ from functions.tasks.models import (
 )
 from functions.tasks.query import ListActivity, ListTasks
 from functions.tasks.snooze import ManageReminders
+from functions.tasks.unsubscribing import Unsubscribe
+from functions.tasks.user_settings import ManageSettings, QuietHours
 
 _NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 _ID = uuid4()
 
-_PATH = re.compile(r"[a-z_]+(\.([a-z_]+|\d+))*")
+_PATH = re.compile(r"[a-z_]\w*(\.(\w+|\d+))*", re.ASCII)
 
 _SMALLEST: dict[type[Input], dict[str, Any]] = {
     CreateTask: {"title": "a"},
@@ -49,6 +53,12 @@ _SMALLEST: dict[type[Input], dict[str, Any]] = {
     PreviewRecurrence: {"recurrence": {"type": "daily"}, "due_date": "2026-11-23"},
     ListTasks: {},
     ListActivity: {},
+    ManageDevices: {},
+    PushKeys: {"p256dh": "", "auth": ""},
+    ManageSettings: {},
+    QuietHours: {"start": "22:00", "end": "07:00"},
+    RedriveNotifications: {},
+    Unsubscribe: {"token": ""},
 }
 """What suffices for each input."""
 

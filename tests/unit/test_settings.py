@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -41,6 +42,19 @@ def test_the_ports_are_those_that_dapr_names_by_default() -> None:
         ("TICKLER_LOG_LEVEL", "debug", "log_level", "debug"),
         ("TICKLER_GRACE_SECONDS", "0.5", "grace_seconds", 0.5),
         ("TICKLER_MAIL_FROM", "a@example.com", "mail_from", "a@example.com"),
+        ("TICKLER_DATA", "/x", "data", Path("/x")),
+        ("TICKLER_PUBLIC_URL", "https://t.example/", "url", "https://t.example"),
+        ("TICKLER_PUBLIC_URL", "https://t.example", "public_url", "https://t.example"),
+        ("TICKLER_PORT", "8081", "port", 8081),
+        ("TICKLER_PORT", "8081", "url", "http://127.0.0.1:8081"),
+        ("TICKLER_SMTP_HOST", "mail", "smtp_host", "mail"),
+        ("TICKLER_SMTP_PORT", "465", "smtp_port", 465),
+        ("TICKLER_SMTP_USER", "u", "smtp_user", "u"),
+        ("TICKLER_SMTP_PASSWORD", "p", "smtp_password", "p"),
+        ("TICKLER_SMTP_PASSWORD_SECRET", "smtp", "smtp_password_secret", "smtp"),
+        ("TICKLER_VAPID_PRIVATE_KEY", "k", "vapid_private_key", "k"),
+        ("TICKLER_SIGNING_KEY", "k", "signing_key", "k"),
+        ("TICKLER_WEBHOOK_ALLOW_PRIVATE", "true", "webhook_allow_private", True),
         ("APP_PORT", "6000", "app_port", 6000),
         ("DAPR_GRPC_PORT", "6001", "dapr_grpc_port", 6001),
         ("DAPR_API_TOKEN", "t", "dapr_api_token", "t"),
@@ -55,13 +69,13 @@ def test_each_is_read_from_the_environment(
 
 def test_every_one_has_a_default_and_is_tried_here() -> None:
     tried = {parameters[2] for parameters in test_each_is_read_from_the_environment.pytestmark[0].args[1]}  # type: ignore[attr-defined]
-    assert tried == set(Settings.model_fields)
+    assert tried - {"url"} == set(Settings.model_fields)
     assert all(not field.is_required() for field in Settings.model_fields.values())
 
 
 def test_what_others_set_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TICKLER_PORT", "8080")
-    monkeypatch.setenv("TICKLER_DATA", "/tmp")
+    monkeypatch.setenv("TICKLER_DAPRD", "/usr/bin/daprd")
+    monkeypatch.setenv("TICKLER_HOSTS", ".*")
     assert Settings()
 
 
@@ -69,6 +83,10 @@ WRONG = [
     ("TICKLER_AUTH", "yes"),
     ("TICKLER_BROKER", "kafka"),
     ("TICKLER_THREADS", "1"),
+    ("TICKLER_SMTP_PORT", "0"),
+    ("TICKLER_SMTP_PORT", "smtp"),
+    ("TICKLER_PORT", "-1"),
+    ("TICKLER_WEBHOOK_ALLOW_PRIVATE", "perhaps"),
     ("TICKLER_THREADS", "many"),
     ("TICKLER_GRACE_SECONDS", "-1"),
     ("TICKLER_LOG_LEVEL", "loud"),
