@@ -90,6 +90,8 @@ def plan_settings(command: ManageSettings, settings: UserSettings) -> UserSettin
     for name in ("time_zone", "email_notifications"):
         if name in values and values[name] is None:
             raise InvalidInput(name, "must not be null")
+    if values.get("digest_at") is not None and settings.email is None:
+        raise InvalidInput("digest_at", "needs an email address, and this user has none")
     return settings.model_copy(update=values)
 
 

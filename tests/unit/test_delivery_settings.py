@@ -92,6 +92,12 @@ class TestSettings:
             plan_settings(ManageSettings.model_validate({field: None}), UserSettings())
         assert refusal.value.field == field
 
+    def test_refuse_a_digest_without_an_address_to_send_it_to(self) -> None:
+        with pytest.raises(InvalidInput) as refusal:
+            plan_settings(ManageSettings.model_validate({"digest_at": "07:30"}), UserSettings())
+        assert refusal.value.field == "digest_at"
+        assert plan_settings(ManageSettings.model_validate({"digest_at": None}), UserSettings()) == UserSettings()
+
     @pytest.mark.parametrize("values", [{"time_zone": "Mars/X"}, {"digest_at": "7:30"}, {"digest_at": 450}, {"x": 1}])
     def test_refuse_other_values(self, values: Any) -> None:
         with pytest.raises(ValidationError) as refusal:
