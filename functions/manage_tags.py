@@ -6,8 +6,8 @@ from datetime import datetime
 
 from functions.runtime.triggers import http
 from functions.store.tags import Tags
-from functions.tasks.models import Caller, Deleted, ManageTags, Tag, TagList
-from functions.tasks.tags import check
+from functions.tasks.models import Caller, Deleted, Tag
+from functions.tasks.tags import ManageTags, TagList, check
 
 
 @http("GET", "/api/tags", action="list")

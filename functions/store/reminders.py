@@ -75,7 +75,7 @@ class Reminders:
             f"""
             select r.reminder_id, u.user_id, {COLUMNS}, (
                 select coalesce(jsonb_agg(jsonb_build_array(kind,
-                    case when kind = 'email' then endpoint else device_id::text end) order by device_id), '[]')
+                    case when kind = 'email' then endpoint else device_id::text end) order by kind, endpoint), '[]')
                 from devices x where x.user_id = u.user_id) as devices
             from unnest(%s::uuid[], %s::uuid[]) as d (user_id, reminder_id)
             join reminders r using (user_id, reminder_id) join users u using (user_id) where r.status = 'pending'

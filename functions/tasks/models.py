@@ -13,7 +13,6 @@ from functions.tasks.errors import InvalidInput
 from functions.tasks.recurrence_model import Recurrence
 from functions.tasks.values import (
     Bool,
-    Color,
     Description,
     DueDate,
     Duration,
@@ -239,19 +238,6 @@ class PreviewRecurrence(Input):
 class Deleted(BaseModel):
     id: UUID
     deleted: Literal[True] = True
-
-
-class ManageTags(Input):
-    """`action` follows from the verb (GET list, POST create, PATCH update, DELETE delete) unless given."""
-
-    action: Literal["list", "create", "update", "delete"] = "list"
-    tag_id: UUID | None = None
-    name: TagName | None = None
-    color: Color | None = None
-
-
-class TagList(BaseModel):
-    items: list[Tag]
 
 
 class RedriveNotifications(Input):

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
+from pydantic import BaseModel
+
 from functions.tasks.errors import InvalidInput
-from functions.tasks.models import ManageTags
+from functions.tasks.models import Input, Tag
+from functions.tasks.values import Color, TagName
 
 PALETTE = (
     "#b91c1c", "#c2410c", "#a16207", "#4d7c0f", "#15803d", "#0f766e",
     "#0369a1", "#1d4ed8", "#6d28d9", "#a21caf", "#be185d", "#57534e",
 )  # fmt: skip
 """Colors of at least 4.5:1 contrast on white (WCAG 2.2, 1.4.3)."""
+
+
+class ManageTags(Input):
+    """`action` follows from the verb (GET list, POST create, PATCH update, DELETE delete) unless given."""
+
+    action: Literal["list", "create", "update", "delete"] = "list"
+    tag_id: UUID | None = None
+    name: TagName | None = None
+    color: Color | None = None
+
+
+class TagList(BaseModel):
+    items: list[Tag]
 
 
 def color_of(name: str) -> str:

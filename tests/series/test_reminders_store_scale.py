@@ -261,7 +261,7 @@ class TestInFlight:
         task, claimed = self.claim(late)
         reminders = Reminders(late.database)
         delivery = Delivery(**dict(claimed), channel="in_app")
-        reminders.plan_deliveries([delivery])
+        reminders.plan_deliveries([delivery], late.now)
         getattr(late, end)(task)
         assert reminders.record([delivery], "sent", late.now, "") == 0
         assert late.events("reminder.%") == []

@@ -110,7 +110,7 @@ class TestAway:
 
 
 def routed(world: World, due: DueReminder) -> list[Delivery]:
-    return route([due], world.reminders.addresses([due]))
+    return route([due], world.reminders.recipients([due]), NOW)
 
 
 @pytest.fixture
@@ -208,7 +208,9 @@ class TestLostAnswer:
         world.rows("delete from reminders")
         world.add(ann, reminders=[{"at": NOW.isoformat()}])
         (due,) = world.reminders.claim_due(NOW, 10)
-        deliveries = world.reminders.plan_deliveries([one for one in routed(world, due) if one.channel == "in_app"])
+        deliveries = world.reminders.plan_deliveries(
+            [one for one in routed(world, due) if one.channel == "in_app"], NOW
+        )
         woken.clear()
         lose("record_deliveries")
         world.reminders.record(deliveries, "sent", NOW + SECOND, "")
@@ -219,7 +221,7 @@ class TestLostAnswer:
         world.rows("delete from reminders")
         world.add(ann, reminders=[{"at": NOW.isoformat()}])
         (due,) = world.reminders.claim_due(NOW, 10)
-        deliveries = world.reminders.plan_deliveries(routed(world, due))
+        deliveries = world.reminders.plan_deliveries(routed(world, due), NOW)
         lose("update deliveries x")
         world.reminders.begin_attempts(deliveries, NOW)
         assert world.reminders.begin_attempts(deliveries, NOW + LEASE) == deliveries

@@ -47,7 +47,9 @@ class Ann:
         )
         self.tag = self.task.tags[0]
         (self.due,) = world.reminders.claim_due(NOW, 10)
-        self.deliveries = world.reminders.plan_deliveries(route([self.due], world.reminders.addresses([self.due])))
+        self.deliveries = world.reminders.plan_deliveries(
+            route([self.due], world.reminders.recipients([self.due]), NOW), NOW
+        )
         self.done = world.complete(self.caller, world.add(self.caller, title=SECRET, **_DAILY).id)
         follows = plan_next(self.done, now=NOW)
         assert follows is not None
@@ -121,6 +123,8 @@ ATTEMPTS: list[tuple[str, Attempt]] = [
             ben, ann.task.id, lambda task: plan_deletion(task, version=None, now=NOW)
         ),
     ),
+    ("Tasks.completed", lambda world, ben, ann: world.tasks.completed(ben, ann.done.id)),
+    ("Tasks.of_reminder", lambda world, ben, ann: world.tasks.of_reminder(ben, ann.due.reminder_id)),
     ("Tasks.withdraw_next", lambda world, ben, ann: world.tasks.withdraw_next(ben, ann.done, NOW)),
     ("TaskLists.page", lambda world, ben, ann: world.lists.page(ben, ListTasks(), NOW)),
     ("TaskLists.page", lambda world, ben, ann: world.lists.page(ben, ListTasks(search="secret"), NOW)),
@@ -129,10 +133,10 @@ ATTEMPTS: list[tuple[str, Attempt]] = [
     ("Tags.create", lambda world, ben, ann: world.tags.create(ben, "Ben's", None, NOW)),
     ("Tags.update", lambda world, ben, ann: world.tags.update(ben, ann.tag.id, {"name": "Ben's"}, NOW)),
     ("Tags.delete", lambda world, ben, ann: world.tags.delete(ben, ann.tag.id, NOW)),
-    ("Reminders.addresses", lambda world, ben, ann: world.reminders.addresses([of(ben, ann.due)])),
+    ("Reminders.recipients", lambda world, ben, ann: world.reminders.recipients([of(ben, ann.due)])),
     (
         "Reminders.plan_deliveries",
-        lambda world, ben, ann: world.reminders.plan_deliveries([of(ben, d) for d in ann.deliveries]),
+        lambda world, ben, ann: world.reminders.plan_deliveries([of(ben, d) for d in ann.deliveries], NOW),
     ),
     (
         "Reminders.begin_attempts",
@@ -146,6 +150,11 @@ ATTEMPTS: list[tuple[str, Attempt]] = [
         "Reminders.record",
         lambda world, ben, ann: world.reminders.record([of(ben, d) for d in ann.deliveries], "sent", NOW + SECOND, ""),
     ),
+    (
+        "Reminders.postpone",
+        lambda world, ben, ann: world.reminders.postpone(of(ben, ann.deliveries[0]), NOW + HOUR, "Ben was here"),
+    ),
+    ("Reminders.redrive", lambda world, ben, ann: world.reminders.redrive(ben.user_id, ann.due.reminder_id)),
     ("Outbox.publish", lambda world, ben, ann: world.outbox.publish([ben.user_id], lambda events: None)),
     ("ActivityLog.append", lambda world, ben, ann: world.log.append([bens(ben, ann)])),
     ("ActivityLog.page", lambda world, ben, ann: world.log.page(ben, ListActivity())),

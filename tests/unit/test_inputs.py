@@ -18,8 +18,9 @@ from functions.runtime.inputs import bind, gather, read_event
 from functions.runtime.triggers import Cron, Function, Http, Topic, load
 from functions.tasks.errors import InvalidInput
 from functions.tasks.events import Changes
-from functions.tasks.models import Caller, CompleteTask, CreateTask, ManageTags, TaskRef, UpdateTask
+from functions.tasks.models import Caller, CompleteTask, CreateTask, TaskRef, UpdateTask
 from functions.tasks.query import ListActivity, ListTasks
+from functions.tasks.tags import ManageTags
 
 TASK = str(UUID(int=1))
 USER = str(UUID(int=2))

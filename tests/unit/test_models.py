@@ -17,7 +17,6 @@ from functions.tasks.models import (
     CreateTask,
     DeleteTask,
     Input,
-    ManageTags,
     OccurrenceRef,
     PreviewRecurrence,
     RedriveNotifications,
@@ -31,6 +30,7 @@ from functions.tasks.models import (
 )
 from functions.tasks.query import ListActivity, ListTasks
 from functions.tasks.snooze import ManageReminders
+from functions.tasks.tags import ManageTags
 from functions.tasks.unsubscribing import Unsubscribe
 from functions.tasks.user_settings import ManageSettings, QuietHours
 

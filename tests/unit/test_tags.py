@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.tasks.errors import InvalidInput
-from functions.tasks.models import ManageTags, Tag
-from functions.tasks.tags import PALETTE, check, color_of
+from functions.tasks.models import Tag
+from functions.tasks.tags import PALETTE, ManageTags, check, color_of
 
 _ID = uuid4()
 
