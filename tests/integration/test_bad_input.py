@@ -79,7 +79,8 @@ def test_id__that_is_none(victim: Victim, operation: str, bad: Bad) -> None:
         refused(Api(victim.client, "rest")(operation, **inputs), 400, code=3, field=name)
 
 
-@pytest.mark.parametrize("operation", BY_ID)
+# Not `reminders`: the edge merges slashes, so `{id}%2F/reminders` is a good path, which a read answers.
+@pytest.mark.parametrize("operation", [name for name in BY_ID if name != "reminders"])
 @pytest.mark.parametrize(
     "segment",
     [
