@@ -143,7 +143,7 @@ def test_raw_body__as_large_as_all_fields_may_be(victim: Victim) -> None:
 
 def both(victim: Victim, operation: str, content: bytes) -> Iterator[Any]:
     call = OPERATIONS[operation]
-    path = call.path.format(task_id=victim.task["id"], tag_id=victim.tag["id"])
+    path = call.path.format_map(victim.ids)
     yield victim.client.rest(call.verb, path, content=content)
     yield victim.client.dapr(call.function, content=content)
 
@@ -185,7 +185,7 @@ def test_method__that_a_path_does_not_take(victim: Victim, verb: str) -> None:
     for path in paths:
         if verb in {call.verb for call in OPERATIONS.values() if call.path == path}:
             continue
-        target = path.format(task_id=victim.task["id"], tag_id=victim.tag["id"])
+        target = path.format_map(victim.ids)
         response = victim.client.rest(verb, target)
         refused(response, 405, code=12)
         assert response.headers["allow"]

@@ -36,6 +36,7 @@ class Owner:
     def inputs(self) -> dict[str, Json]:
         """Good inputs of every operation, with this owner's ids."""
         task, tag = {"task_id": self.task["id"]}, {"tag_id": self.tag["id"]}
+        reminder = {"reminder_id": self.task["reminders"][0]["id"]}
         return {
             "get": task,
             "update": {**task, "title": "stolen"},
@@ -43,6 +44,10 @@ class Owner:
             "delete": task,
             "complete": task,
             "reopen": task,
+            "skip": task,
+            "reminders": task,
+            "snooze": {**reminder, "minutes": 5},
+            "cancel": reminder,
             "update_tag": {**tag, "name": "stolen"},
             "delete_tag": tag,
         }
@@ -64,7 +69,11 @@ def owner(system: System) -> Owner:
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize(
-    "operation", ["get", "update", "replace", "delete", "complete", "reopen", "update_tag", "delete_tag"]
+    "operation",
+    [
+        *("get", "update", "replace", "delete", "complete", "reopen", "skip"),
+        *("reminders", "snooze", "cancel", "update_tag", "delete_tag"),
+    ],
 )
 def test_another_users_id__is_not_found(
     system: System, owner: Owner, user: str, operation: str, spelling: Spelling

@@ -115,6 +115,8 @@ ATTEMPTS: list[tuple[str, Attempt]] = [
     ("Tasks.time_zone", lambda world, ben, ann: world.tasks.time_zone(ben)),
     ("Tasks.get", lambda world, ben, ann: world.tasks.get(ben, ann.task.id)),
     ("Tasks.add", lambda world, ben, ann: world.tasks.add(create(ann.task), ben)),
+    ("Tasks.completed", lambda world, ben, ann: world.tasks.completed(ben, ann.done.id)),
+    ("Tasks.of_reminder", lambda world, ben, ann: world.tasks.of_reminder(ben, ann.due.reminder_id)),
     ("Tasks.follow", lambda world, ben, ann: world.tasks.follow(own_occurrence(ann), ben)),
     ("Tasks.change", lambda world, ben, ann: world.tasks.change(ben, ann.task.id, change)),
     (

@@ -141,6 +141,10 @@ OPERATIONS = {
     "delete": Operation("delete-task", "DELETE", "/api/tasks/{task_id}"),
     "complete": Operation("complete-task", "POST", "/api/tasks/{task_id}/complete", {"action": "complete"}),
     "reopen": Operation("complete-task", "POST", "/api/tasks/{task_id}/reopen", {"action": "reopen"}),
+    "skip": Operation("complete-task", "POST", "/api/tasks/{task_id}/skip", {"action": "skip"}),
+    "reminders": Operation("manage-reminders", "GET", "/api/tasks/{task_id}/reminders", {"action": "list"}),
+    "snooze": Operation("manage-reminders", "POST", "/api/reminders/{reminder_id}/snooze", {"action": "snooze"}),
+    "cancel": Operation("manage-reminders", "POST", "/api/reminders/{reminder_id}/cancel", {"action": "cancel"}),
     "tags": Operation("manage-tags", "GET", "/api/tags", {"action": "list"}),
     "create_tag": Operation("manage-tags", "POST", "/api/tags", {"action": "create"}),
     "update_tag": Operation("manage-tags", "PATCH", "/api/tags/{tag_id}", {"action": "update"}),
@@ -148,6 +152,12 @@ OPERATIONS = {
     "activity": Operation("list-activity", "GET", "/api/activity"),
     "preview": Operation("preview-recurrence", "POST", "/api/recurrence/preview"),
 }
+
+
+def id_of(operation: str) -> str:
+    """The name of the id in an operation's path."""
+    name: str = re.findall(r"{(\w+)}", OPERATIONS[operation].path)[0]
+    return name
 
 
 class Api:

@@ -31,9 +31,16 @@ class Victim:
         return self.client.tasks(), self.client.tags(), self.client.activity()
 
     @property
+    def ids(self) -> dict[str, str]:
+        """What stands in a path, by its name there."""
+        reminder = self.task["reminders"][0]
+        return {"task_id": self.task["id"], "tag_id": self.tag["id"], "reminder_id": reminder["id"]}
+
+    @property
     def inputs(self) -> dict[str, Json]:
         """Good inputs of every operation, which a bad one makes bad."""
         task, tag = {"task_id": self.task["id"]}, {"tag_id": self.tag["id"]}
+        reminder = {"reminder_id": self.task["reminders"][0]["id"]}
         return {
             "create": {"title": "new"},
             "list": {},
@@ -43,6 +50,10 @@ class Victim:
             "delete": task,
             "complete": task,
             "reopen": task,
+            "skip": task,
+            "reminders": task,
+            "snooze": {**reminder, "minutes": 5},
+            "cancel": reminder,
             "tags": {},
             "create_tag": {"name": "new"},
             "update_tag": {**tag, "name": "renamed"},
