@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from psycopg import Connection, DataError, OperationalError
+from psycopg.errors import QueryCanceled
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -24,8 +25,9 @@ BACK_OFF = 0.1
 class Database:
     """A pool of autocommit connections: each call is one statement, one transaction and one round trip.
 
-    A statement that fails because the connection broke is sent again: every write here is idempotent (its keys
-    are made before, and it is guarded by the version it was planned on). Raises Unavailable when all attempts
+    A statement that fails because the connection broke is sent again: every write here is idempotent, also where
+    the first one was committed and only its answer lost (it knows its own event again, by an id made before).
+    Raises Unavailable when all attempts
     failed, and InvalidInput for a value that PostgreSQL cannot hold.
     """
 
@@ -68,8 +70,9 @@ class Database:
                 # No attempt can succeed. Validation should have named the field; this is what is behind it.
                 raise InvalidInput("body", "has a value that cannot be stored") from error
             except (OperationalError, PoolTimeout) as error:
-                if attempt == ATTEMPTS or isinstance(error, PoolTimeout):
+                if attempt == ATTEMPTS or isinstance(error, PoolTimeout | QueryCanceled):
                     raise Unavailable("the database does not answer: try again") from error
+                self._pool.check()  # after a restart of the server every idle connection is broken
             time.sleep(pause)
             pause *= 2
         raise AssertionError("unreachable")

@@ -1,6 +1,14 @@
 -- The writes, each one statement for its caller: lock the user's row, change, and append to the change log, in
 -- one transaction and one round trip. Applied again whenever this file changes.
 
+-- Whether an event is among the last ones of a user: a write that is sent again, because its answer was lost, finds
+-- its own.
+create or replace function is_written(p_user_id uuid, p_event_id uuid) returns boolean language sql stable as $$
+    select exists (
+        select from events e join users u using (user_id)
+        where e.user_id = p_user_id and e.seq > u.seq - 50 and e.event_id = p_event_id)
+$$;
+
 -- A reminder as the API answers it.
 create or replace function reminder_json(r reminders) returns jsonb language sql stable as $$
     select jsonb_build_object(
@@ -88,10 +96,13 @@ begin
     select * into old from tasks
     where user_id = owner and (task_id = new.task_id
         or p_expected_version = 0 and recurrence_id = new.recurrence_id and occurrence = new.occurrence);
-    if p_expected_version = 0 and found then
+    if is_written(owner, (p_event ->> 'event_id')::uuid) then
+        return query select 'saved', task_json(old);
+        return;
+    elsif p_expected_version = 0 and old.task_id is not null then
         return query select case when old.deleted_at is null then 'exists' else 'gone' end, task_json(old);
         return;
-    elsif p_expected_version > 0 and (not found or old.deleted_at is not null)
+    elsif p_expected_version > 0 and (old.task_id is null or old.deleted_at is not null)
         or p_after is not null and not exists (
             select from tasks
             where user_id = owner and task_id = p_after and status = 'completed' and deleted_at is null) then
@@ -158,10 +169,9 @@ begin
 end $$;
 
 -- Records the outcome of deliveries (sent or failed), each with its event, and settles a reminder once none of
--- its deliveries is pending: failed when none was sent, late when one was sent more than a minute after its time
--- (after the quiet hours that it waited for), else sent. One that was recorded before changes nothing. Without a
--- reason of its own a failure keeps that of its last attempt. Users are locked in one order, so that two batches
--- cannot deadlock.
+-- its deliveries is pending: sent, late (by no channel within a minute of its time, or of the end of the quiet hours
+-- that it waited for) or failed. One that was recorded before changes nothing. Without a reason of its own a failure
+-- keeps that of its last attempt. Users are locked in one order, so that two batches cannot deadlock.
 create or replace function record_deliveries(
     p_deliveries jsonb, p_status text, p_reason text, p_now timestamptz, p_correlation_id text
 ) returns integer language plpgsql as $$
@@ -189,9 +199,9 @@ begin
         recorded := recorded + 1;
         update reminders set status = (
             select case
-                when not bool_or(x.status = 'sent') then 'failed'
-                when max(x.delivered_at - greatest(scheduled_time, x.held_until)) > interval '1 minute' then 'late'
-                else 'sent' end
+                when bool_or(x.delivered_at <= greatest(scheduled_time, x.held_until) + interval '1 minute') then 'sent'
+                when bool_or(x.status = 'sent') then 'late'
+                else 'failed' end
             from deliveries x where x.user_id = d.user_id and x.reminder_id = d.reminder_id)
         where user_id = d.user_id and reminder_id = d.reminder_id and status = 'pending'
             and not exists (
@@ -223,7 +233,9 @@ begin
     where d.user_id = new.user_id and d.endpoint = new.endpoint and d.kind = new.kind
     returning * into saved;
     if found then
-        saved.secret := null;
+        if saved.device_id <> new.device_id then  -- else it is this very command, sent again
+            saved.secret := null;
+        end if;
     elsif exists (select from devices d where d.user_id = new.user_id and d.endpoint = new.endpoint) then
         return query select 'exists', null::jsonb;
         return;
@@ -296,7 +308,10 @@ declare
     saved tags;
 begin
     perform lock_user(owner, p_user ->> 'name', p_user ->> 'email');
-    if p_type <> 'tag.created' and not exists (select from tags where user_id = owner and tag_id = id) then
+    if is_written(owner, p_event_id) then
+        return query select 'saved', data -> 'tag' from events where user_id = owner and event_id = p_event_id;
+        return;
+    elsif p_type <> 'tag.created' and not exists (select from tags where user_id = owner and tag_id = id) then
         return query select 'gone', null::jsonb;
         return;
     elsif exists (select from tags where user_id = owner and key = p_tag ->> 'key' and tag_id <> id) then

@@ -156,6 +156,11 @@ class CreateTask(TaskFields):
     status: Literal["open"] = "open"
 
 
+def _without_default(schema: dict[str, Any]) -> None:
+    """For a field whose absence is no value at all: the document names no default that the API would refuse."""
+    schema.pop("default", None)
+
+
 class UpdateTask(TaskFields):
     """The named fields change (PATCH), or all of them (PUT: those not named take their defaults, but for `status`
     and `time_zone`, which stay).
@@ -165,7 +170,7 @@ class UpdateTask(TaskFields):
 
     task_id: UUID
     version: Annotated[Int, Field(ge=1)] | None = None
-    title: Title = ""
+    title: Title = Field(default="", json_schema_extra=_without_default)
     replace: Bool = Field(default=False, description="true for PUT: what is not named takes its default")
 
     @model_validator(mode="before")

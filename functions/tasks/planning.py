@@ -71,10 +71,10 @@ def plan_update(command: UpdateTask, task: Task, *, now: datetime) -> Change | N
     all_day = values.pop("all_day", None)
     if "due_date" in values or all_day is not None:
         values["all_day"] = resolve_due(values.get("due_date", task.due_date), all_day)
-    if values.get("due_date", "") is None and "reminder_offset" not in command.model_fields_set:
+    if not command.replace and values.get("due_date", "") is None and "reminder_offset" not in values:
+        # What counts from the due date goes with it.
         values["reminder_offset"] = None
-        if "reminders" not in command.model_fields_set:
-            values["reminder_specs"] = [spec for spec in task.reminder_specs if spec.offset is None]
+        values.setdefault("reminder_specs", [spec for spec in task.reminder_specs if spec.offset is None])
     updated = task.model_copy(update=values)
     if updated.recurrence != task.recurrence:
         updated = _start_series(updated, uuid7(now) if task.recurrence_id else task.id)

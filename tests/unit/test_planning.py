@@ -201,6 +201,12 @@ class TestUpdate:
         assert new.task.reminders == []
         assert new.tag_names == []
 
+    def test_that_replaces_keeps_status_and_zone_unless_it_names_them(self) -> None:
+        done = completed(task(due_date=TOMORROW, time_zone="Asia/Tokyo"))
+        new = updated(done, replace=True, title="b")
+        assert (new.status, new.completed_at, new.time_zone) == ("completed", NOW, "Asia/Tokyo")
+        assert updated(done, replace=True, title="b", time_zone="UTC", status="open").time_zone == "UTC"
+
     def test_that_replaces_keeps_what_is_not_the_callers_to_set(self) -> None:
         old = task(**BASIS)
         new = updated(old, NOW + HOUR, replace=True, title="b")

@@ -479,6 +479,10 @@ class TestText:
         assert check(values.Description, "")
         assert check(values.Description, "a\n\tb\r\n")
 
+    def test_of_a_tag_has_no_blanks_around_it(self) -> None:
+        """So that a filter, which is split at commas and stripped, finds it."""
+        assert TypeAdapter(values.TagName).validate_python("  at home ") == "at home"
+
     def test_of_a_tag_has_no_comma(self) -> None:
         assert not check(values.TagName, "a,b")
         assert check(values.TagName, "café & co.")
