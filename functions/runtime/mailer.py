@@ -131,7 +131,7 @@ class _Policy(EmailPolicy):
 
     def fold(self, name: str, value: str) -> str:
         if name != "Subject" or (value.isascii() and "=?" not in value):
-            return super().fold(name, value)
+            return str(super().fold(name, value))
         encoded = Header(value, "utf-8", header_name=name).encode(linesep=self.linesep)
         return f"{name}: {encoded}{self.linesep}"
 
