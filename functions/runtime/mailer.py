@@ -12,10 +12,12 @@ import ssl
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from email.header import Header
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import EmailPolicy
 from email.utils import format_datetime, parseaddr
 from hashlib import sha256
+from typing import Any
 
 from functions.runtime.settings import Settings
 from functions.runtime.sidecar import Sidecar
@@ -117,12 +119,35 @@ class Mailer:
             server.login(settings.smtp_user, password)
 
 
+class _Policy(EmailPolicy):
+    """Writes a subject so that it reads as it was meant: the library's own takes one that looks like an encoded word
+    (`=?utf-8?q?x?=`, RFC 2047) for one."""
+
+    def header_store_parse(self, name: str, value: Any) -> tuple[str, Any]:
+        return (name, value) if name == "Subject" else super().header_store_parse(name, value)
+
+    def header_fetch_parse(self, name: str, value: str) -> Any:
+        return value if name == "Subject" else super().header_fetch_parse(name, value)
+
+    def fold(self, name: str, value: str) -> str:
+        if name != "Subject" or (value.isascii() and "=?" not in value):
+            return str(super().fold(name, value))
+        encoded = Header(value, "utf-8", header_name=name).encode(linesep=self.linesep)
+        return f"{name}: {encoded}{self.linesep}"
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        return self.fold(name, value).encode() if name == "Subject" else super().fold_binary(name, value)
+
+
+POLICY = _Policy(linesep="\r\n", max_line_length=998)
+"""Lines as long as may be (RFC 5322 section 2.1.1): the links have no place to fold at, and would be encoded."""
+
+
 def message_of(mail: Mail, sender: str) -> EmailMessage:
     """The mail as it is sent: text and HTML, with what receivers need to see a repeat, not to answer it by a
     machine (RFC 3834), and to end it with one click (RFC 8058)."""
     domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
-    # As long as a line may be (RFC 5322 section 2.1.1): the links have no place to fold at, and would be encoded.
-    message = EmailMessage(policy=SMTP.clone(max_line_length=998))
+    message = EmailMessage(policy=POLICY)
     message["From"] = sender
     message["To"] = mail.to
     message["Subject"] = mail.subject

@@ -185,10 +185,9 @@ begin
 end $$;
 
 -- Records the outcome of deliveries (sent or failed), each with its event, and settles a reminder once none of
--- its deliveries is pending: failed when none was sent, late when one was sent more than a minute after its time
--- (after the quiet hours that it waited for), else sent. One that was recorded before changes nothing. Without a
--- reason of its own a failure keeps that of its last attempt. Users are locked in one order, so that two batches
--- cannot deadlock.
+-- its deliveries is pending: sent, late (by no channel within a minute of its time, or of the end of the quiet hours
+-- that it waited for) or failed. One that was recorded before changes nothing. Without a reason of its own a failure
+-- keeps that of its last attempt. Users are locked in one order, so that two batches cannot deadlock.
 create or replace function record_deliveries(
     p_deliveries jsonb, p_status text, p_reason text, p_now timestamptz, p_correlation_id text
 ) returns integer language plpgsql as $$
@@ -220,9 +219,9 @@ begin
         recorded := recorded + 1;
         update reminders set status = (
             select case
-                when not bool_or(x.status = 'sent') then 'failed'
-                when max(x.delivered_at - greatest(scheduled_time, x.held_until)) > interval '1 minute' then 'late'
-                else 'sent' end
+                when bool_or(x.delivered_at <= greatest(scheduled_time, x.held_until) + interval '1 minute') then 'sent'
+                when bool_or(x.status = 'sent') then 'late'
+                else 'failed' end
             from deliveries x where x.user_id = d.user_id and x.reminder_id = d.reminder_id)
         where user_id = d.user_id and reminder_id = d.reminder_id and status = 'pending'
             and not exists (
@@ -254,7 +253,9 @@ begin
     where d.user_id = new.user_id and d.endpoint = new.endpoint and d.kind = new.kind
     returning * into saved;
     if found then
-        saved.secret := null;
+        if saved.device_id <> new.device_id then  -- else it is this very command, sent again
+            saved.secret := null;
+        end if;
     elsif exists (select from devices d where d.user_id = new.user_id and d.endpoint = new.endpoint) then
         return query select 'exists', null::jsonb;
         return;

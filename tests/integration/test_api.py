@@ -278,7 +278,8 @@ def test_openapi__every_documented_path_is_a_function_that_asks_who_is_calling(s
     answers = {
         f"{verb} {path}": nobody.rest(verb.upper(), re.sub("{[^}]+}", str(uuid4()), path)).status_code
         for path, verbs in paths.items()
-        for verb in verbs
+        for verb, operation in verbs.items()
+        if operation.get("security") != []  # what the link in a mail does: its token is in it
     }
     assert len(answers) >= len(OPERATIONS)
     assert set(answers.values()) == {401}, answers

@@ -140,9 +140,20 @@ def test_mail__shows_a_title_with_markup_as_text(system: System, client: Client)
     wait_delivered(client, task["id"])
     (mail,) = system.mails(client.email)
     assert mail.subject == f"Reminder: {title}"
-    assert "<script" not in mail.text
-    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp;" in mail.text
-    assert "ünï \N{GRINNING FACE} %s {{.}}" in mail.text
+    assert mail.text.splitlines()[0] == title
+    html = parts(system, client)["text/html"]
+    assert "<script" not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp;" in html
+    assert "ünï \N{GRINNING FACE} %s {{.}}" in html
+
+
+def parts(system: System, client: Client) -> dict[str, str]:
+    """The parts of a user's only mail, by their type."""
+    for file in (system.mail / "new").iterdir():
+        message = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+        if message["Delivered-To"] == client.email:
+            return {part.get_content_type(): part.get_content() for part in message.iter_parts()}
+    raise AssertionError(f"no mail for {client.email}")
 
 
 def test_mail__has_no_header_that_a_title_made(system: System, user: str) -> None:

@@ -37,9 +37,10 @@ class Case:
         self.reminders, self.devices = Reminders(database), Devices(database)
         self.tasks = Tasks(database)
 
-    def task(self, due: datetime = NOW) -> Task:
-        command = CreateTask.model_validate({"title": "Water", "due_date": due.isoformat(), "reminder_offset": "PT0S"})
-        return self.tasks.add(plan_create(command, time_zone="UTC", now=due - timedelta(seconds=5)), self.caller)
+    def task(self, channel: str = "all") -> Task:
+        spec = {"at": NOW.isoformat(), "delivery_channel": channel}
+        command = CreateTask.model_validate({"title": "Water", "reminders": [spec]})
+        return self.tasks.add(plan_create(command, time_zone="UTC", now=NOW - timedelta(seconds=5)), self.caller)
 
     def claim(self, now: datetime) -> list[DueReminder]:
         """What this user's tick claims."""

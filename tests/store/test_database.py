@@ -12,6 +12,7 @@ from functions.store import database as module
 from functions.store.database import Database, json_time
 from functions.store.reminders import LEASE
 from functions.tasks.delivery import route
+from functions.tasks.devices import Registration
 from functions.tasks.errors import InvalidInput, NotFound, Unavailable
 from functions.tasks.events import Delivery, DueReminder
 from functions.tasks.models import Caller, UpdateTask
@@ -203,6 +204,12 @@ class TestLostAnswer:
         lose("save_tag")
         assert world.tags.delete(ann, tag.id, NOW).id == tag.id
         assert world.types(ann) == ["tag.created", "tag.deleted"]
+
+    def test_of_a_device_still_tells_its_secret(self, world: World, ann: Caller, lose: Callable[[str], None]) -> None:
+        lose("save_device")
+        webhook = Registration(kind="webhook", endpoint="https://hooks.example/", name="x")
+        assert world.devices.register(ann, webhook, "s", NOW).secret == "s"
+        assert world.devices.register(ann, webhook, "t", NOW).secret is None
 
     def test_of_a_record(self, world: World, ann: Caller, lose: Callable[[str], None], woken: list[Any]) -> None:
         world.rows("delete from reminders")

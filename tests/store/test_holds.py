@@ -166,9 +166,8 @@ class TestPostponement:
         assert not case.reminders.postpone(email, now + timedelta(minutes=5), "429")
 
     def test_does_not_make_a_late_delivery_one_in_time(self, case: Case) -> None:
-        task = case.task()
-        in_app, email = case.route(case.claim(NOW), NOW)[0]
-        case.send([in_app], NOW)
+        task = case.task("email")
+        (email,) = case.route(case.claim(NOW), NOW)[0]
         case.reminders.begin_attempts([email], NOW)
         case.reminders.postpone(email, NOW + timedelta(minutes=5), "429")
         later = NOW + timedelta(minutes=5)

@@ -4,31 +4,45 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, time
 from typing import Any
 
 import psycopg
 import pytest
 
+from functions.store.devices import Devices
+from functions.store.digests import Digests
 from functions.store.events import ActivityLog, Outbox
 from functions.store.reminders import Reminders
 from functions.store.tags import Tags
 from functions.store.task_lists import TaskLists
 from functions.store.tasks import Tasks
+from functions.store.users import Users
 from functions.tasks.delivery import route
+from functions.tasks.devices import Registration
+from functions.tasks.digest import DueDigest
 from functions.tasks.errors import DomainError, NotFound
 from functions.tasks.events import ChangeEvent, Delivery, DueReminder
 from functions.tasks.models import Caller, CreateTask, Task, UpdateTask
 from functions.tasks.planning import plan_create, plan_deletion, plan_next, plan_update
 from functions.tasks.query import ListActivity, ListTasks
+from functions.tasks.user_settings import UserSettings
 from tests.store.world import HOUR, NOW, SECOND, World
 
 SECRET = "Ann's secret"
+WEBHOOK = Registration(kind="webhook", endpoint="https://hooks.example/ann", name=SECRET)
 
 ACROSS_USERS = {
     *("Reminders.claim_due", "Reminders.release_expired", "Reminders.next_due", "Reminders.forget_claims"),
+    *("Digests.plan", "Digests.claim"),
     *("Outbox.pending_users", "Outbox.replay_unseen", "Outbox.replay_recent"),
 }
 """What the ticks call: they look across users, and are given no user."""
+
+
+def planned(world: World, due: DueReminder) -> list[Delivery]:
+    return world.reminders.plan_deliveries(route([due], world.reminders.recipients([due]), NOW), NOW)
 
 
 class Ann:
@@ -47,14 +61,15 @@ class Ann:
         )
         self.tag = self.task.tags[0]
         (self.due,) = world.reminders.claim_due(NOW, 10)
-        self.deliveries = world.reminders.plan_deliveries(
-            route([self.due], world.reminders.recipients([self.due]), NOW), NOW
-        )
+        self.deliveries = planned(world, self.due)
         self.done = world.complete(self.caller, world.add(self.caller, title=SECRET, **_DAILY).id)
         follows = plan_next(self.done, now=NOW)
         assert follows is not None
         assert world.tasks.follow(follows, self.caller) is not None
         world.log.append(world.changes(self.caller))
+        self.device = world.devices.register(self.caller, WEBHOOK, SECRET, NOW)
+        self.digest = DueDigest(str(self.caller.user_id), date(2026, 11, 23), UserSettings())
+        world.rows("insert into digests (user_id, day) values (%s, %s)", self.caller.user_id, self.digest.day)
         world.rows("update users set time_zone = 'Asia/Tokyo' where user_id = %s", self.caller.user_id)
 
     def everything(self, world: World) -> dict[str, list[dict[str, Any]]]:
@@ -95,6 +110,10 @@ def bens(ben: Caller, ann: Ann) -> ChangeEvent:
     )  # fmt: skip
 
 
+def as_bens(ben: Caller, ann: Ann) -> DueDigest:
+    return replace(ann.digest, user_id=str(ben.user_id))
+
+
 def own_occurrence(ann: Ann) -> Any:
     change = plan_next(ann.done, now=NOW)
     assert change is not None
@@ -108,6 +127,9 @@ def create(task: Task) -> Any:
 def change(task: Task) -> Any:
     return plan_update(UpdateTask(task_id=task.id, title="Ben was here"), task, now=NOW)
 
+
+WEBHOOK_OF_BEN = Registration(kind="webhook", endpoint="https://hooks.example/ann", name="Ben's")
+DIGEST_OF_BEN = UserSettings(digest_at=time(7, 30))
 
 Attempt = Callable[[World, Caller, Ann], Any]
 
@@ -157,6 +179,16 @@ ATTEMPTS: list[tuple[str, Attempt]] = [
         lambda world, ben, ann: world.reminders.postpone(of(ben, ann.deliveries[0]), NOW + HOUR, "Ben was here"),
     ),
     ("Reminders.redrive", lambda world, ben, ann: world.reminders.redrive(ben.user_id, ann.due.reminder_id)),
+    ("Devices.list", lambda world, ben, ann: world.devices.list(ben)),
+    ("Devices.register", lambda world, ben, ann: world.devices.register(ben, WEBHOOK_OF_BEN, "s", NOW)),
+    ("Devices.get", lambda world, ben, ann: world.devices.get(ben.user_id, ann.device.id)),
+    ("Devices.remove", lambda world, ben, ann: world.devices.remove(ben.user_id, ann.device.id)),
+    ("Devices.unsubscribe", lambda world, ben, ann: world.devices.unsubscribe(ben.user_id, ann.caller.email or "")),
+    ("Users.settings", lambda world, ben, ann: world.users.settings(ben)),
+    ("Users.change", lambda world, ben, ann: world.users.change(ben, lambda s: DIGEST_OF_BEN, NOW)),
+    ("Users.end_digest", lambda world, ben, ann: world.users.end_digest(ben.user_id)),
+    ("Digests.tasks", lambda world, ben, ann: world.digests.tasks(as_bens(ben, ann))),
+    ("Digests.record", lambda world, ben, ann: world.digests.record(as_bens(ben, ann), "sent", NOW)),
     ("Outbox.publish", lambda world, ben, ann: world.outbox.publish([ben.user_id], lambda events: None)),
     ("ActivityLog.append", lambda world, ben, ann: world.log.append([bens(ben, ann)])),
     ("ActivityLog.page", lambda world, ben, ann: world.log.page(ben, ListActivity())),
@@ -167,7 +199,7 @@ ATTEMPTS: list[tuple[str, Attempt]] = [
 def test_every_method_of_the_store_is_tried() -> None:
     public = {
         f"{store.__name__}.{name}"
-        for store in (Tasks, TaskLists, Tags, Reminders, Outbox, ActivityLog)
+        for store in (Tasks, TaskLists, Tags, Reminders, Devices, Users, Digests, Outbox, ActivityLog)
         for name, _ in inspect.getmembers(store, inspect.isfunction)
         if not name.startswith("_")
     }

@@ -195,6 +195,16 @@ class TestEmail:
         assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
         assert all("Süßes 👨‍👩‍👧" in part.get_content() for part in message.iter_parts())
 
+    @pytest.mark.parametrize(
+        "title",
+        ["=?utf-8?q?x?=", "a =?utf-8?b?eA==?= ü", "Süßes " * 30, "x" * 300, "%s {{.}} \\", "=?", "日本語" * 40, "a: b"],
+    )
+    def test_has_the_title_as_it_is_in_the_subject(self, title: str) -> None:
+        mail = email_of(delivery(title=title), unsubscribe_url=LINK)
+        sent = message_of(mail, "T <t@x.org>").as_bytes()
+        assert message_from_bytes(sent, policy=default)["Subject"] == mail.subject
+        assert max(map(len, sent.splitlines())) <= 998
+
     def test_has_the_same_message_id_when_it_is_sent_again_and_another_for_another(self) -> None:
         one, other = delivery(), delivery()
         ids = [message_of(email_of(d, unsubscribe_url=LINK), "T <t@x.org>")["Message-ID"] for d in (one, one, other)]
