@@ -142,7 +142,8 @@ def test_counted_from_completion_it_is_later_on_the_rule_and_the_next_number(
     if rule.names_days:
         assert found.due > start
     counted = datetime.combine(completed_on, start.astimezone(ZoneInfo(zone)).time(), ZoneInfo(zone))
-    assert found.due in [one.due for one in expanded(fields, counted.astimezone(UTC), zone)]
+    if local(counted.astimezone(UTC), zone).time() == counted.time():  # else a gap, which would give it another time
+        assert found.due in [one.due for one in expanded(fields, counted.astimezone(UTC), zone)]
 
 
 @ANY_SERIES
