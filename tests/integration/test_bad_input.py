@@ -10,6 +10,7 @@ from tests.support.bad_inputs import (
     LIST_ACTIVITY,
     LIST_TASKS,
     NOT_TITLED,
+    PREVIEWS,
     RECURRENCES,
     TAG_FIELDS,
     TASK_FIELDS,
@@ -32,6 +33,7 @@ BODIES = [
     *bodies("replace", [*TASK_FIELDS, *RECURRENCES, *VERSIONS, NOT_TITLED]),
     *bodies("complete", [*VERSIONS, Bad("an unknown field", {"colour": "red"}, "colour")]),
     *bodies("reopen", [*VERSIONS, Bad("an unknown field", {"colour": "red"}, "colour")]),
+    *bodies("preview", PREVIEWS),
     *bodies("create_tag", [*TAG_FIELDS, Bad("left out", {}, "name", without=("name",))]),
     *bodies("update_tag", [*TAG_FIELDS, Bad("nothing to change", {}, "name", without=("name",))]),
 ]

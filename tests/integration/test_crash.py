@@ -42,8 +42,8 @@ def test_kill__of_each_part_in_turn_while_the_demo_runs_loses_nothing_and_double
     mortal: System, tmp_path: Path
 ) -> None:
     """Beside the demo, which is itself killed once and resumed, other clients work through each kill."""
-    ledger = tmp_path / "ledger.jsonl"
-    demo = start_demo(mortal, "--ledger", str(ledger))
+    ledger, output = tmp_path / "ledger.jsonl", tmp_path / "demo.txt"
+    demo = start_demo(mortal, output, "--ledger", str(ledger))
     loads = []
     for part in ("functions", "daprd", "postgres", "supervisor"):
         with Load(mortal, unique_user(f"kill-{part}")) as load:
@@ -58,23 +58,36 @@ def test_kill__of_each_part_in_turn_while_the_demo_runs_loses_nothing_and_double
                 what="the demo has made 100 tasks",
             )
             demo.kill()
-            demo.communicate()
-            demo = start_demo(mortal, "--resume", str(ledger))
+            demo.wait()
+            demo = start_demo(mortal, output, "--resume", str(ledger))
     for load in loads:
         load.check(uncertain_mails=1)
-    output, _ = demo.communicate(timeout=120)
-    assert demo.returncode == 0, output
-    assert "demo passed" in output
+    assert demo.wait(120) == 0, output.read_text()
+    assert "demo passed" in output.read_text()
 
 
-def start_demo(system: System, *options: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tools.demo", "--url", system.url, "--soon", "16", "--no-timing", *options],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+def start_demo(system: System, output: Path, *options: str) -> subprocess.Popen[bytes]:
+    """Starts the demo, which writes to `output`, and waits until it has found the system."""
+    with output.open("wb") as file:
+        demo = subprocess.Popen(
+            [sys.executable, "-m", "tools.demo", "--url", system.url, "--soon", "16", "--no-timing", *options],
+            cwd=REPOSITORY,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    eventually(lambda: "Tickler demo" in output.read_text() or demo.poll(), timeout=20, what="the demo begins")
+    assert demo.poll() is None, output.read_text()
+    return demo
+
+
+def test_stop__in_the_midst_of_work_loses_nothing_and_doubles_nothing(mortal: System) -> None:
+    """Ctrl-C finishes what is under way: not even a mail comes twice."""
+    with Load(mortal, unique_user("stop")) as load:
+        load.wait_for(50)
+        mortal.stop()
+        mortal.start()
+        load.wait_for(20)
+    load.check(uncertain_mails=0)
 
 
 def test_outage__what_fell_due_is_delivered_once_at_the_next_start_and_the_late_marked_late(mortal: System) -> None:

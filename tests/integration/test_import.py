@@ -11,6 +11,7 @@ import pytest
 
 from functions.tasks.events import Command
 from tests.support.client import Client, Json
+from tests.support.reminders import due_in, wait_delivered
 from tests.support.system import System
 from tests.support.waiting import eventually
 
@@ -116,3 +117,12 @@ def test_import__a_task_that_was_deleted_does_not_come_back(topic: Topic, client
     topic.publish(client, title="the next one")
     eventually(lambda: "the next one" in titles(client), what="the message after it was handled")
     assert titles(client) == ["the next one"]
+
+
+def test_import__of_a_user_who_never_came_before_does_not_cost_them_their_mail(topic: Topic, client: Client) -> None:
+    """An import that knows no address makes the user; their own token, which has one, comes later."""
+    topic.publish(client, title="imported")
+    eventually(client.tasks, what="the imported task is there")
+    task = client.create("reminded", due_date=due_in(0.5), reminder_offset="PT0S")
+    sent = wait_delivered(client, task["id"], count=2)
+    assert sorted(details["channel"] for details in sent) == ["email", "in_app"]

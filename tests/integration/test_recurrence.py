@@ -8,7 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tests.support.client import Client, Json, expect
+import pytest
+
+from tests.support.bad_inputs import WITHOUT_OCCURRENCES
+from tests.support.client import Api, Client, Json, expect
 from tests.support.system import System
 from tests.support.waiting import eventually
 
@@ -232,3 +235,57 @@ def test_recurrence__taken_away_before_completing_makes_no_next_occurrence(clien
     client.complete(task["id"])
     all_consumed(client)
     assert [one["title"] for one in client.tasks() if one["title"] == "daily"] == ["daily"]
+
+
+def test_preview__says_when_and_what_a_recurrence_means(api: Api) -> None:
+    """The instants keep their local time over the change to winter time; the first one is the due date itself."""
+    answer = api.ok(
+        "preview",
+        recurrence={"type": "weekly", "days_of_week": [4, 6]},
+        due_date="2027-10-29T09:00:00+02:00",
+        time_zone="Europe/Berlin",
+        count=3,
+    )
+    assert [datetime.fromisoformat(one) for one in answer["occurrences"]] == [
+        datetime(2027, 10, 29, 7, tzinfo=UTC),
+        datetime(2027, 10, 31, 8, tzinfo=UTC),
+        datetime(2027, 11, 5, 8, tzinfo=UTC),
+    ]
+    assert "Friday" in answer["text"]
+    assert "Sunday" in answer["text"]
+    again = api.ok(
+        "preview",
+        recurrence={"rrule": answer["rrule"]},
+        due_date="2027-10-29T09:00:00+02:00",
+        time_zone="Europe/Berlin",
+        count=3,
+    )
+    assert again["occurrences"] == answer["occurrences"]
+
+
+def test_preview__of_days_and_as_many_as_may_be(api: Api) -> None:
+    answer = api.ok("preview", recurrence={"type": "monthly"}, due_date="2027-01-31", count=500)
+    assert len(answer["occurrences"]) == 500
+    assert answer["occurrences"][:4] == ["2027-01-31", "2027-02-28", "2027-03-31", "2027-04-30"]
+    ends = api.ok("preview", recurrence={"type": "daily", "count": 2}, due_date="2027-01-31", count=500)
+    assert ends["occurrences"] == ["2027-01-31", "2027-02-01"]
+    begins_later = api.ok("preview", recurrence={"rrule": "FREQ=WEEKLY;BYDAY=MO"}, due_date="2027-01-31", count=1)
+    assert begins_later["occurrences"] == ["2027-02-01"]
+
+
+@pytest.mark.parametrize("why", WITHOUT_OCCURRENCES)
+def test_preview__of_a_rule_without_occurrences_shows_none(api: Api, why: str) -> None:
+    answer = api.ok("preview", recurrence=WITHOUT_OCCURRENCES[why], due_date="2027-01-01")
+    assert answer["occurrences"] == []
+
+
+def test_preview__is_what_completing_then_does(client: Client) -> None:
+    recurrence = {"type": "monthly", "days_of_week": [0], "week_of_month": -1}
+    task = daily(client, due_date="2031-01-27", recurrence=recurrence)
+    dates = [task["due_date"]]
+    for _ in range(3):
+        task = following(client, client.complete(task["id"]))
+        dates.append(task["due_date"])
+    answer = Api(client, "rest").ok("preview", recurrence=recurrence, due_date="2031-01-27", count=4)
+    assert answer["occurrences"] == dates
+    assert len(client.tasks()) == 4, "a preview makes nothing"

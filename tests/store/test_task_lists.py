@@ -68,6 +68,7 @@ def listed(world: World, caller: Caller, **query: Any) -> list[Task]:
         page = world.lists.page(caller, ListTasks.model_validate(query | {"cursor": cursor}), NOW)
         assert len(page.items) <= query.get("limit", 50)
         found += page.items
+        assert len(found) <= 1000, "pages without end"
         if page.next_cursor is None:
             return found
         assert page.items

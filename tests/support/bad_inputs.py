@@ -161,7 +161,6 @@ _RECURRENCES: dict[str, Any] = {
     "a huge count": {"type": "daily", "count": 10**30},
     "a bad end": {"type": "daily", "end_date": "never"},
     "an end in year 0": {"type": "daily", "end_date": "0000-01-01"},
-    "an end before the start": {"type": "daily", "end_date": "2020-01-01"},
     "an unknown anchor": {"type": "daily", "anchor": "moon"},
     "an empty rule": {"rrule": ""},
     "a rule by the second": {"rrule": "FREQ=SECONDLY"},
@@ -173,14 +172,27 @@ _RECURRENCES: dict[str, Any] = {
     "a bad weekday": {"rrule": "FREQ=WEEKLY;BYDAY=XX"},
     "a bad day of the month": {"rrule": "FREQ=MONTHLY;BYMONTHDAY=40"},
     "a bad until": {"rrule": "FREQ=DAILY;UNTIL=99999999T000000Z"},
-    "no day that exists": {"rrule": "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=31"},
     "a NUL in the rule": {"rrule": "FREQ=DAILY\x00"},
     "a rule that is too long": {"rrule": "FREQ=DAILY;BYMONTHDAY=" + ",".join(["1"] * 20_000)},
     "a rule and a type": {"rrule": "FREQ=DAILY", "type": "daily"},
 }
+WITHOUT_OCCURRENCES: dict[str, Json] = {
+    "an end before the start": {"type": "daily", "end_date": "2020-01-01"},
+    "no day that exists": {"rrule": "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=31"},
+}
+"""Rules that say something, though it is nothing that a task could be due on."""
 RECURRENCES: list[Bad] = [
-    *cases("recurrence", _RECURRENCES, {"due_date": "2027-01-01T00:00:00Z"}),
+    *cases("recurrence", {**_RECURRENCES, **WITHOUT_OCCURRENCES}, {"due_date": "2027-01-01T00:00:00Z"}),
     Bad("no due date", {"due_date": None, "recurrence": {"type": "daily"}}, "recurrence"),
+]
+PREVIEWS: list[Bad] = [
+    *cases("recurrence", {**_RECURRENCES, "null": None}),
+    *cases("due_date", {**NOT_AN_INSTANT, **DATES, "null": None}),
+    *cases("time_zone", ZONES),
+    *cases("count", {**COUNTS, "0": 0, "-1": -1, "501": 501, "huge": 10**30}),
+    Bad("an unknown field", {"colour": "red"}, "colour"),
+    Bad("left out", {}, "recurrence", without=("recurrence",)),
+    Bad("left out", {}, "due_date", without=("due_date",)),
 ]
 NOT_TITLED = Bad("left out", {}, "title", without=("title",))
 VERSIONS = cases("version", {**COUNTS, "0": 0, "-1": -1, "a number as text": "1"})

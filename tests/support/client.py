@@ -146,6 +146,7 @@ OPERATIONS = {
     "update_tag": Operation("manage-tags", "PATCH", "/api/tags/{tag_id}", {"action": "update"}),
     "delete_tag": Operation("manage-tags", "DELETE", "/api/tags/{tag_id}", {"action": "delete"}),
     "activity": Operation("list-activity", "GET", "/api/activity"),
+    "preview": Operation("preview-recurrence", "POST", "/api/recurrence/preview"),
 }
 
 

@@ -48,6 +48,7 @@ class Victim:
             "update_tag": {**tag, "name": "renamed"},
             "delete_tag": tag,
             "activity": {},
+            "preview": {"recurrence": {"type": "daily"}, "due_date": "2027-01-01T09:00:00Z"},
         }
 
     def apis(self, *spellings: Spelling) -> list[Api]:
