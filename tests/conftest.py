@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 from tests.support.client import Api, Client, Spelling
 from tests.support.system import System
 
 NewSystem = Callable[..., System]
+
+# Properties are tried without a deadline: the machine may be busy. CI tries the same examples each time, so that it
+# fails for a change and for nothing else; a developer's run explores.
+settings.register_profile("tickler", settings.default, deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("tickler")
 
 
 @pytest.fixture(scope="session")
