@@ -19,7 +19,7 @@ from functions.tasks.models import (
     resolve_due,
 )
 from functions.tasks.recurrence import Occurrence
-from functions.tasks.reminders import cancelled, plan_reminders
+from functions.tasks.reminders import cancelled, plan_reminders, spec_key
 from functions.tasks.series import begin_rest, begin_series, next_in_series
 from functions.tasks.values import uuid7
 
@@ -273,9 +273,10 @@ def _difference(old: Task, new: Task) -> dict[str, list[Any]]:
     ignored = {"reminders", "tags", "version", "updated_at", "completed_at"}
     before, after = old.model_dump(mode="json", exclude=ignored), new.model_dump(mode="json", exclude=ignored)
     changed = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
-    if old.reminders != new.reminders or old.reminder_specs != new.reminder_specs:
+    asked = [{spec_key(spec) for spec in task.reminder_specs} for task in (old, new)]
+    if old.reminders != new.reminders or asked[0] != asked[1]:
+        told = {"scheduled_time", "status", "delivery_channel"}
         changed["reminders"] = [
-            [r.model_dump(mode="json", include={"scheduled_time", "status"}) for r in task.reminders]
-            for task in (old, new)
+            [r.model_dump(mode="json", include=told) for r in task.reminders] for task in (old, new)
         ]
     return changed

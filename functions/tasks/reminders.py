@@ -22,7 +22,8 @@ SETTLED = ("sent", "late", "failed")
 _Key = tuple[str | None, datetime | None, str]
 
 
-def _key(spec: ReminderSpec | Reminder) -> _Key:
+def spec_key(spec: ReminderSpec | Reminder) -> _Key:
+    """What makes two reminders of a task the same one."""
     return spec.offset, spec.at, spec.delivery_channel
 
 
@@ -34,24 +35,24 @@ def plan_reminders(task: Task, now: datetime) -> list[Reminder]:
     the old one where that was sent already. One that the user cancelled stays so wherever it moves. A snoozed one
     keeps its time, as long as the task asks for what it repeats. Those of a completed task are cancelled.
     """
-    specs = {_key(spec): spec for spec in task.reminder_specs}
+    specs = {spec_key(spec): spec for spec in task.reminder_specs}
     if task.reminder_offset is not None:
         own = ReminderSpec(offset=task.reminder_offset)
-        specs = {_key(own): own} | specs
-    before = {(_key(r), r.scheduled_time, r.snoozed_from): r for r in task.reminders}
+        specs = {spec_key(own): own} | specs
+    before = {(spec_key(r), r.scheduled_time, r.snoozed_from): r for r in task.reminders}
     snoozed = [r for r in task.reminders if r.snoozed_from and not r.dismissed and r.status not in SETTLED]
     put_off = {reminder.snoozed_from for reminder in task.reminders if not reminder.dismissed}
-    unwanted = {_key(reminder) for reminder in task.reminders if reminder.dismissed and not reminder.snoozed_from}
+    unwanted = {spec_key(reminder) for reminder in task.reminders if reminder.dismissed and not reminder.snoozed_from}
     wanted: list[tuple[ReminderSpec, datetime | None, UUID | None]] = []
     wanted += [(spec, task.scheduled_time(spec), None) for spec in specs.values()]
-    wanted += [(specs[_key(r)], r.scheduled_time, r.snoozed_from) for r in snoozed if _key(r) in specs]
+    wanted += [(specs[spec_key(r)], r.scheduled_time, r.snoozed_from) for r in snoozed if spec_key(r) in specs]
     planned: dict[object, Reminder] = {r.id: r for r in task.reminders if r.status in SETTLED}
     for spec, when, snoozed_from in wanted:
         if when is None:
             continue
-        kept = before.get((_key(spec), when, snoozed_from))
+        kept = before.get((spec_key(spec), when, snoozed_from))
         passed = when <= now - GRACE
-        dismissed = snoozed_from is None and _key(spec) in unwanted
+        dismissed = snoozed_from is None and spec_key(spec) in unwanted
         over = passed or dismissed or task.status == "completed"
         if kept is not None and (kept.status != "cancelled" or over or kept.id in put_off):
             planned[kept.id] = kept
