@@ -183,6 +183,12 @@ class TestUpdate:
         assert [reminder.status for reminder in old.reminders] == ["cancelled"]
         assert update(old, NOW + HOUR, title="a") is None
 
+    def test_that_names_the_same_reminders_is_none(self) -> None:
+        first, second = {"offset": "PT2H"}, {"at": "2026-11-24T08:00:00Z", "delivery_channel": "email"}
+        old = task(due_date=TOMORROW, reminders=[first, second])
+        for same in ([first, second], [second, first], [first, second, first]):
+            assert update(old, reminders=same) is None, same
+
     def test_tells_the_tags_that_change(self) -> None:
         change = update(task(**BASIS), tags=["garden", "work"])
         assert change is not None
@@ -558,7 +564,7 @@ class TestAlways:
             *("reminders", "all_day", "recurrence_id", "occurrence", "reminder_offset")
         }
         for name, (old, new) in change.changed.items():
-            assert old != new, name
+            assert old != new or name == "reminders", name  # one that was sent already shows no difference
 
     @given(COMMANDS, COMMANDS)
     def test_a_series_is_whole_or_not_there(self, fields: dict[str, Any], others: dict[str, Any]) -> None:

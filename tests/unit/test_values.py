@@ -59,7 +59,7 @@ OFFSETS = st.integers(-(24 * 60 - 1), 24 * 60 - 1).map(lambda minutes: timezone(
 
 # RFC 3339 section 5.6, but for the leap second, which no datetime can hold, and fractions beyond nine digits.
 _RFC3339 = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)",
+    r"(\d{4})-(\d\d)-(\d\d)[Tt]([01]\d|2[0-3]):([0-5]\d):([0-5]\d)(?:\.\d{1,9})?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))",
     re.ASCII,
 )
 
@@ -73,15 +73,18 @@ def refuses(parse: Callable[[Any], object], value: object) -> bool:
 
 
 def exists(text: str) -> bool:
-    """Whether the text is an RFC 3339 date-time of a day that exists, in the years that are kept."""
+    """Whether the text is an RFC 3339 date-time that exists, in the years that are kept."""
     match = _RFC3339.fullmatch(text)
     if match is None:
         return False
+    *local, sign, hours, minutes = match.groups()
+    offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0)) * (-1 if sign == "-" else 1)
     try:
-        date.fromisoformat(text[:10])
-    except ValueError:
+        year, month, on, hour, minute, second = map(int, local)
+        moment = datetime(year, month, on, hour, minute, second, tzinfo=timezone(offset)).astimezone(UTC)
+    except (ValueError, OverflowError):
         return False
-    return "1900-01-02" <= text[:10] <= "9999-12-28"  # the edges depend on the offset
+    return values.FIRST_DAY <= moment.date() <= values.LAST_DAY
 
 
 @st.composite
