@@ -12,12 +12,12 @@ from functions.store.digests import Digests
 from functions.tasks.digest import digest_mail
 from functions.tasks.errors import Unavailable, Undeliverable
 
-TICK = timedelta(minutes=1)
+TICK = timedelta(seconds=15)
 USERS = 200
 """Users a round."""
 
 
-@cron("digest-tick", "@every 1m")
+@cron("digest-tick", "@every 15s")
 def send_digest(digests: Digests, mailer: Mailer, channels: Channels, now: datetime) -> None:
     while digests.plan(now, USERS) == USERS:
         pass

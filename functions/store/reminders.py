@@ -106,8 +106,10 @@ class Reminders:
                 where (user_id, reminder_id) in (select user_id, reminder_id from wanted)),
             planned as (
                 insert into deliveries (user_id, reminder_id, channel, address, not_before, held_until)
-                select user_id, reminder_id, channel, address, not_before, not_before from wanted w
+                select user_id, reminder_id, channel, address, not_before, not_before
+                from wanted w join reminders r using (user_id, reminder_id)  -- not one that is deleted meanwhile
                 where not exists (select from known k where k.user_id = w.user_id and k.reminder_id = w.reminder_id)
+                for key share of r
                 on conflict do nothing
                 returning user_id, reminder_id, channel, address, not_before),
             held_again as (

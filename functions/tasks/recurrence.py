@@ -31,7 +31,7 @@ from functions.tasks.errors import InvalidInput
 from functions.tasks.recurrence_model import Recurrence
 from functions.tasks.recurrence_text import in_words
 from functions.tasks.rrule_days import explicit, numbered_days
-from functions.tasks.rrule_text import MAX_EXDATES, Moment, Rule, format_rrule, parse_rrule
+from functions.tasks.rrule_text import Moment, Rule, format_rrule, parse_rrule
 from functions.tasks.values import DueDate, from_wall
 
 __all__ = [
@@ -40,11 +40,9 @@ __all__ = [
     "Preview",
     "Recurrence",
     "describe",
-    "end_before",
     "next_occurrence",
     "occurrences",
     "preview",
-    "skip",
     "starts_on_rule",
     "to_rrule",
 ]
@@ -167,25 +165,6 @@ def to_rrule(recurrence: Recurrence, *, start: date | datetime, time_zone: str) 
         rule = replace(rule, count=None)
     until = None if rule.until is None else series.as_due(rule.until)
     return format_rrule(replace(rule, until=until), exdates)
-
-
-def skip(recurrence: Recurrence, *, start: date | datetime, time_zone: str, number: int) -> Recurrence:
-    """The recurrence without occurrence `number`; the others keep their numbers. Raises InvalidInput."""
-    if recurrence.anchor == "completion":
-        raise InvalidInput("occurrence", "cannot be skipped: each is counted from completing another")
-    if len(recurrence.exdates) >= MAX_EXDATES:
-        raise InvalidInput("occurrence", f"cannot be skipped: {MAX_EXDATES} of the series are already")
-    for one in occurrences(recurrence, start=start, time_zone=time_zone):
-        if one.number == number:
-            return recurrence.model_copy(update={"exdates": (*recurrence.exdates, one.due)})
-        if one.number > number:
-            break
-    raise InvalidInput("occurrence", f"the series has no occurrence {number}")
-
-
-def end_before(recurrence: Recurrence, *, number: int) -> Recurrence | None:
-    """The recurrence without occurrence `number` and those that follow; None when none is left."""
-    return recurrence.ending_after(number - 1) if number > 1 else None
 
 
 @dataclass(frozen=True)

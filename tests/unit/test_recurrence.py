@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import time
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import pytest
 
-from functions.tasks.errors import InvalidInput
 from functions.tasks.recurrence import (
     Occurrence,
-    Recurrence,
-    end_before,
     next_occurrence,
     occurrences,
-    skip,
     starts_on_rule,
 )
 from tests.support.series import BERLIN, NEW_YORK, at, complete, days, dues, recur, walls
@@ -187,43 +183,6 @@ def test_a_completion_told_late_still_gives_a_day_to_come() -> None:
         now=at("2026-12-20 10:00"),
     )
     assert following == Occurrence(2, at("2026-12-21 09:00"))  # 24 November + 27 days
-
-
-def test_skip_one() -> None:
-    rule, start = recur(type="daily", count=4), at("2026-11-23 09:00")
-    skipped = skip(rule, start=start, time_zone=BERLIN, number=2)
-    found = list(occurrences(skipped, start=start, time_zone=BERLIN))
-    assert [one.number for one in found] == [1, 3, 4]
-    assert complete(skipped, start, 1, now=at("2026-11-23 09:30")) == found[1]
-    all_day = skip(rule, start=date(2026, 11, 23), time_zone=BERLIN, number=2)
-    assert all_day.model_dump(mode="json")["exdates"] == ["2026-11-24"]
-    by_text = skip(recur(rrule="FREQ=DAILY;COUNT=3"), start=start, time_zone=BERLIN, number=3)
-    assert walls(by_text, start) == ["2026-11-23 09:00", "2026-11-24 09:00"]
-    for number in (0, 2, 5):
-        with pytest.raises(InvalidInput, match="occurrence"):
-            skip(skipped, start=start, time_zone=BERLIN, number=number)
-    full = recur(type="daily", exdates=[f"{date(2027, 1, 1) + timedelta(days=day)}" for day in range(1000)])
-    for refused in (full, recur(type="daily", anchor="completion")):
-        with pytest.raises(InvalidInput, match="cannot be skipped"):
-            skip(refused, start=start, time_zone=BERLIN, number=2)
-
-
-def test_end_before() -> None:
-    start = at("2026-11-23 09:00")
-    for rule in (
-        recur(type="daily"),
-        recur(type="daily", end_date="2027-01-01"),
-        recur(rrule="FREQ=DAILY;UNTIL=20270101"),
-        recur(rrule="RRULE:FREQ=DAILY;COUNT=9\nEXDATE;VALUE=DATE:20270101"),
-    ):
-        ended = end_before(rule, number=4)
-        assert ended is not None
-        assert walls(ended, start) == ["2026-11-23 09:00", "2026-11-24 09:00", "2026-11-25 09:00"]
-        assert Recurrence.model_validate(ended.model_dump(mode="json")) == ended
-        assert end_before(rule, number=1) is None
-    shorter = end_before(recur(type="daily", count=2), number=9)
-    assert shorter is not None
-    assert shorter.total == 2
 
 
 @pytest.mark.parametrize(
