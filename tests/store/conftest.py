@@ -9,12 +9,17 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from functions.store.devices import Devices
 from functions.store.migrate import migrate
+from functions.store.users import Users
+from functions.tasks.models import Caller
+from tests.store.notices import Case
 from tests.store.world import World
 from tools import postgres
 from tools.processes import Supervisor
@@ -82,3 +87,28 @@ def world(new_database: NewDatabase) -> Iterator[World]:
     """The store on a database that no other module has."""
     with World(new_database(migrated=True)) as made:
         yield made
+
+
+@pytest.fixture
+def devices(world: World) -> Devices:
+    return world.devices
+
+
+@pytest.fixture
+def users(world: World) -> Users:
+    return world.users
+
+
+@pytest.fixture
+def caller(world: World) -> Caller:
+    """A user of the test's own, whom the store knows."""
+    caller = world.user(f"{uuid4().hex[:8]}@example.org")
+    world.rows(
+        "insert into users (user_id, name, email) values (%s, %s, %s)", caller.user_id, caller.name, caller.email
+    )
+    return caller
+
+
+@pytest.fixture
+def case(world: World, caller: Caller) -> Case:
+    return Case(world.database, caller)

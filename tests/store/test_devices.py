@@ -14,27 +14,6 @@ from functions.tasks.devices import LIMIT, Registration
 from functions.tasks.errors import AlreadyExists, InvalidInput, NotFound
 from functions.tasks.models import Caller
 from tests.store.notices import NOW, webhook
-from tests.store.world import World
-
-
-@pytest.fixture
-def devices(world: World) -> Devices:
-    return world.devices
-
-
-@pytest.fixture
-def users(world: World) -> Users:
-    return world.users
-
-
-@pytest.fixture
-def caller(world: World) -> Caller:
-    """A user of the test's own, whom the store knows."""
-    caller = world.user(f"{uuid4().hex[:8]}@example.org")
-    world.rows(
-        "insert into users (user_id, name, email) values (%s, %s, %s)", caller.user_id, caller.name, caller.email
-    )
-    return caller
 
 
 class TestDevices:

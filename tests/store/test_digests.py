@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
-from uuid import uuid4
 
 import pytest
 
 from functions.store.database import Database
-from functions.store.devices import Devices
 from functions.store.digests import LEASE as DIGEST_LEASE
 from functions.store.digests import Digests
 from functions.store.users import Users
@@ -17,31 +15,6 @@ from functions.tasks.models import Caller, CreateTask
 from functions.tasks.planning import plan_create
 from tests.store.notices import Case, change
 from tests.store.world import World
-
-
-@pytest.fixture
-def devices(world: World) -> Devices:
-    return world.devices
-
-
-@pytest.fixture
-def users(world: World) -> Users:
-    return world.users
-
-
-@pytest.fixture
-def caller(world: World) -> Caller:
-    """A user of the test's own, whom the store knows."""
-    caller = world.user(f"{uuid4().hex[:8]}@example.org")
-    world.rows(
-        "insert into users (user_id, name, email) values (%s, %s, %s)", caller.user_id, caller.name, caller.email
-    )
-    return caller
-
-
-@pytest.fixture
-def case(world: World, caller: Caller) -> Case:
-    return Case(world.database, caller)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from uuid import uuid4
 
 import pytest
 
@@ -14,32 +13,6 @@ from functions.store.users import Users
 from functions.tasks.delivery import route
 from functions.tasks.models import Caller
 from tests.store.notices import NOW, Case, change, webhook
-from tests.store.world import World
-
-
-@pytest.fixture
-def devices(world: World) -> Devices:
-    return world.devices
-
-
-@pytest.fixture
-def users(world: World) -> Users:
-    return world.users
-
-
-@pytest.fixture
-def caller(world: World) -> Caller:
-    """A user of the test's own, whom the store knows."""
-    caller = world.user(f"{uuid4().hex[:8]}@example.org")
-    world.rows(
-        "insert into users (user_id, name, email) values (%s, %s, %s)", caller.user_id, caller.name, caller.email
-    )
-    return caller
-
-
-@pytest.fixture
-def case(world: World, caller: Caller) -> Case:
-    return Case(world.database, caller)
 
 
 class TestDeliveries:

@@ -6,33 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import time
 from uuid import uuid4
 
-import pytest
-
-from functions.store.devices import Devices
 from functions.store.users import Users
 from functions.tasks.models import Caller
 from tests.store.notices import change
-from tests.store.world import World
-
-
-@pytest.fixture
-def devices(world: World) -> Devices:
-    return world.devices
-
-
-@pytest.fixture
-def users(world: World) -> Users:
-    return world.users
-
-
-@pytest.fixture
-def caller(world: World) -> Caller:
-    """A user of the test's own, whom the store knows."""
-    caller = world.user(f"{uuid4().hex[:8]}@example.org")
-    world.rows(
-        "insert into users (user_id, name, email) values (%s, %s, %s)", caller.user_id, caller.name, caller.email
-    )
-    return caller
 
 
 class TestSettings:
