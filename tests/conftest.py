@@ -25,13 +25,8 @@ settings.load_profile("tickler")
 @pytest.fixture(scope="session")
 def system() -> Iterator[System]:
     """The system that all tests share. At the end it must stop as Ctrl-C does, and leave no process."""
-    system = System()
-    try:
-        system.start()
+    with System.running() as system:
         yield system
-        system.stop()
-    finally:
-        system.discard()
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ from functions.store.tags import Tags
 from functions.store.task_lists import TaskLists
 from functions.store.tasks import Tasks
 from functions.store.users import Users
-from functions.tasks.errors import DomainError, InvalidInput, Unavailable
+from functions.tasks.errors import DomainError, Unavailable
 from functions.tasks.models import Caller, Page
 
 _TOLD = ("correlation_id", "type", "seq")
@@ -256,8 +256,6 @@ def _call(call: Callable[..., Any], inputs: BaseModel | None, caller: Caller | N
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, InvalidInput):
-        return str(error)
     if isinstance(error, ValidationError):
         return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))[:500]
     return str(error)

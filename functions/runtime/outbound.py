@@ -42,6 +42,15 @@ class Answer:
     status: int
     retry_after: float | None
 
+    @property
+    def accepted(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same request may be accepted later (RFC 9110 section 15, RFC 6585)."""
+        return self.status in (408, 425, 429) or self.status >= 500
+
 
 class Outbound:
     """Posts to URLs. With `allow_private`, private addresses are reached too, and loopback ones by http."""

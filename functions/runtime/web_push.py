@@ -49,12 +49,12 @@ class WebPush:
                 "Topic": topic,
             },
         )
-        if 200 <= answer.status < 300:
+        if answer.accepted:
             return
         reason = f"the push service answered {answer.status}"
         if answer.status in (404, 410):
             raise Undeliverable(f"{reason}: the subscription has ended", gone=True)
-        if answer.status in (408, 425, 429) or answer.status >= 500:
+        if answer.retryable:
             raise Unavailable(reason, answer.retry_after)
         raise Undeliverable(reason)
 

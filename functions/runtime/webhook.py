@@ -42,12 +42,12 @@ class Webhook:
                 "X-Tickler-Signature": signature(device["secret"], timestamp, body),
             },
         )
-        if 200 <= answer.status < 300:
+        if answer.accepted:
             return
         reason = f"the webhook answered {answer.status}"
         if answer.status == 410:
             raise Undeliverable(reason, gone=True)
-        if answer.status in (408, 425, 429) or answer.status >= 500:
+        if answer.retryable:
             raise Unavailable(reason, answer.retry_after)
         if 300 <= answer.status < 400:
             reason += ", and redirects are not followed"

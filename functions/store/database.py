@@ -27,8 +27,7 @@ class Database:
 
     A statement that fails because the connection broke is sent again: every write here is idempotent, also where
     the first one was committed and only its answer lost (it knows its own event again, by an id made before).
-    Raises Unavailable when all attempts
-    failed, and InvalidInput for a value that PostgreSQL cannot hold.
+    Raises Unavailable when all attempts failed, and InvalidInput for a value that PostgreSQL cannot hold.
     """
 
     def __init__(self, url: str, *, size: int = 20, timeout: float = 5.0) -> None:

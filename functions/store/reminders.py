@@ -96,6 +96,8 @@ class Reminders:
         and one that was planned and is not among `deliveries` any more is answered all the same. A reminder of
         which all that is pending waits for a later time (`not_before`) is claimed until that time.
         """
+        if not deliveries:
+            return []
         rows = self._database.all(
             """
             with wanted as (
@@ -133,7 +135,7 @@ class Reminders:
             {"deliveries": _dump(deliveries), "now": now, "lease": LEASE},
         )
         due = {(d.user_id, d.reminder_id): d for d in deliveries}
-        order = {(d.user_id, d.reminder_id, d.channel, d.address): number for number, d in enumerate(deliveries)}
+        order = {delivery.key: number for number, delivery in enumerate(deliveries)}
         return [
             due[row["user_id"], row["reminder_id"]].model_copy(
                 update={"channel": row["channel"], "address": row["address"], "not_before": row["not_before"]}
@@ -159,14 +161,14 @@ class Reminders:
             {"now": now, "expired": now - LEASE, "deliveries": _dump(deliveries)},
         )
         claimed = {_key(row) for row in rows}
-        return [d for d in deliveries if (d.user_id, d.reminder_id, d.channel, d.address) in claimed]
+        return [delivery for delivery in deliveries if delivery.key in claimed]
 
     def end_attempt(self, delivery: Delivery, reason: str) -> None:
         """Notes a failed attempt, so that the next one may begin at once."""
         self._database.all(
             "update deliveries set attempted_at = null, reason = %s"
             " where user_id = %s and reminder_id = %s and channel = %s and address = %s and status = 'pending'",
-            (reason, delivery.user_id, delivery.reminder_id, delivery.channel, delivery.address),
+            (reason, *delivery.key),
         )
 
     def postpone(self, delivery: Delivery, until: datetime, reason: str) -> bool:
@@ -176,15 +178,7 @@ class Reminders:
             "update deliveries set attempted_at = null, not_before = %s, reason = %s"
             " where user_id = %s and reminder_id = %s and channel = %s and address = %s and status = 'pending'"
             " and attempts < %s returning 1",
-            (
-                until,
-                reason,
-                delivery.user_id,
-                delivery.reminder_id,
-                delivery.channel,
-                delivery.address,
-                MAX_ATTEMPTS,
-            ),
+            (until, reason, *delivery.key, MAX_ATTEMPTS),
         )
         return bool(rows)
 
@@ -197,6 +191,8 @@ class Reminders:
         reason: str | None = None,
     ) -> int:
         """Records outcomes, each once, with its event; answers how many were new."""
+        if not deliveries:
+            return 0
         items = [{**d.model_dump(mode="json"), "event_id": str(uuid7(now))} for d in deliveries]
         row = self._database.one(
             "select record_deliveries(%s, %s, %s, %s, %s) as recorded",

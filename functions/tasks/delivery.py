@@ -65,10 +65,10 @@ def sort_out(
 ) -> tuple[list[Delivery], list[Delivery]]:
     """Of the deliveries that are still to be made, those to make now, and those to a place that the user has
     removed or switched off since they were planned. The rest is held."""
-    places = {(d.user_id, d.reminder_id, d.channel, d.address) for d in wanted}
+    places = {delivery.key for delivery in wanted}
     due, unwanted = [], []
     for delivery in planned:
-        if (delivery.user_id, delivery.reminder_id, delivery.channel, delivery.address) not in places:
+        if delivery.key not in places:
             unwanted.append(delivery)
         elif delivery.not_before is None or delivery.not_before <= now:
             due.append(delivery)
@@ -103,7 +103,7 @@ def messages(deliveries: Iterable[Delivery], correlation_id: str) -> list[tuple[
 
 
 def delivery_id(delivery: Delivery) -> UUID:
-    return uuid5(DELIVERY_IDS, f"{delivery.user_id}/{delivery.reminder_id}/{delivery.channel}/{delivery.address}")
+    return uuid5(DELIVERY_IDS, "/".join(map(str, delivery.key)))
 
 
 def email_of(delivery: Delivery, *, unsubscribe_url: str) -> Mail:

@@ -102,6 +102,11 @@ class Delivery(DueReminder):
     not_before: AwareDatetime | None = Field(default=None, description="held until then")
     test: bool = Field(default=False, description="of no reminder: what a user asked for, to see that it arrives")
 
+    @property
+    def key(self) -> tuple[UUID, UUID, str, str]:
+        """What makes it the same delivery: user, reminder, channel and address."""
+        return self.user_id, self.reminder_id, self.channel, self.address
+
 
 class NotificationSend(Event):
     """On the topics of SEND_TOPICS: one delivery that leaves the system."""

@@ -13,9 +13,6 @@ GRACE = timedelta(minutes=1)
 """A reminder whose time passed longer ago than this when it is planned is cancelled: a task moved into the past
 fires no storm, and one planned for "now" still fires."""
 
-LATE = timedelta(minutes=1)
-"""A delivery later than this is marked late."""
-
 SETTLED = ("sent", "late", "failed")
 """What nothing changes any more, but for sending it again."""
 
@@ -68,8 +65,13 @@ def plan_reminders(task: Task, now: datetime) -> list[Reminder]:
                 dismissed=dismissed,
             )
             planned[added.id] = added
-    reminders = sorted(planned.values(), key=lambda reminder: (reminder.scheduled_time, reminder.id))
+    reminders = in_order(planned.values())
     return cancelled(reminders) if task.status == "completed" else reminders
+
+
+def in_order(reminders: Iterable[Reminder]) -> list[Reminder]:
+    """As the API answers them: the earliest first."""
+    return sorted(reminders, key=lambda reminder: (reminder.scheduled_time, reminder.id))
 
 
 def cancelled(reminders: Iterable[Reminder]) -> list[Reminder]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from functions.tasks.errors import InvalidInput, NotFound
 from functions.tasks.models import Input, Reminder, Task
 from functions.tasks.planning import Change, next_version
-from functions.tasks.reminders import SETTLED
+from functions.tasks.reminders import SETTLED, in_order
 from functions.tasks.values import Instant, Int, uuid7
 
 
@@ -121,10 +121,9 @@ def _family(reminders: Iterable[Reminder], reminder: Reminder) -> list[Reminder]
 
 
 def _change(event_type: str, task: Task, reminders: list[Reminder], about: Reminder, now: datetime) -> Change:
-    ordered = sorted(reminders, key=lambda reminder: (reminder.scheduled_time, reminder.id))
     return Change(
         event_type=event_type,
-        task=next_version(task.model_copy(update={"reminders": ordered}), now),
+        task=next_version(task.model_copy(update={"reminders": in_order(reminders)}), now),
         expected_version=task.version,
         reminder=about,
     )

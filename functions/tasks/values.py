@@ -176,7 +176,6 @@ def comma_list(value: Any) -> Any:
 
 
 Instant = Annotated[datetime, BeforeValidator(instant), WithJsonSchema({"type": "string", "format": "date-time"})]
-Day = Annotated[date, BeforeValidator(day), WithJsonSchema({"type": "string", "format": "date"})]
 DueDate = Annotated[
     date | datetime,
     BeforeValidator(due),

@@ -22,13 +22,8 @@ from tests.support.waiting import eventually
 @pytest.fixture(scope="module")
 def mortal() -> Iterator[System]:
     """A system that the tests of this module kill and start again."""
-    system = System()
-    try:
-        system.start()
+    with System.running() as system:
         yield system
-        system.stop()
-    finally:
-        system.discard()
 
 
 def kill_and_start(system: System, part: str) -> None:

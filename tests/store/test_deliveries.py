@@ -15,9 +15,11 @@ from functions.tasks.delivery import Recipient, route
 from functions.tasks.devices import Registration
 from functions.tasks.events import Delivery, DueReminder
 from functions.tasks.models import Caller
-from functions.tasks.reminders import LATE
 from functions.tasks.user_settings import UserSettings
 from tests.store.world import HOUR, NOW, SECOND, World, chunks, together
+
+LATE = timedelta(minutes=1)
+"""A delivery later than this is marked late."""
 
 
 @pytest.fixture

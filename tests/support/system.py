@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -117,6 +117,18 @@ class System:
             assert self._process is not None
             self._process.wait()
             self.started.remove(self)
+
+    @classmethod
+    @contextlib.contextmanager
+    def running(cls) -> Iterator[System]:
+        """One that is started, and at the end stopped as Ctrl-C stops it; nothing is left after a failure either."""
+        system = cls()
+        try:
+            system.start()
+            yield system
+            system.stop()
+        finally:
+            system.discard()
 
     def discard(self) -> None:
         """Ends whatever is left and removes the data: for the end of a test that may have failed anywhere."""
