@@ -73,6 +73,7 @@ class Host:
         self._publisher = Publisher(self._outbox, self._sidecar)
         self._database.on_change = self._publisher.wake
         self._stopping = threading.Event()
+        self._recovered = threading.Event()
         keys = Keys(settings)
         outbound = Outbound(allow_private=settings.webhook_allow_private)
         devices = Devices(self._database)
@@ -190,8 +191,9 @@ class Host:
     def _tick(self, function: Function, call: Callable[..., Any]) -> Callable[[BindingRequest], None]:
         def tick(request: BindingRequest) -> None:
             structlog.contextvars.bind_contextvars(function=function.name)
-            self._publisher.ready()
-            call(None, None)
+            if self._recovered.is_set():  # else it would begin what recovering then gives up
+                self._publisher.ready()
+                call(None, None)
 
         return tick
 
@@ -210,6 +212,7 @@ class Host:
         if self._settings.broker == "in-memory":
             threading.Thread(target=self._recover, name="recover", daemon=True).start()
         else:
+            self._recovered.set()
             self._publisher.ready()
         self._publisher.start()
         served = threading.Thread(
@@ -242,6 +245,7 @@ class Host:
                 self._reminders.forget_claims()
                 self._outbox.replay_recent()
                 self._publisher.wake(self._outbox.pending_users(10_000))
+                self._recovered.set()
                 return
             except Unavailable:
                 self._stopping.wait(1)

@@ -223,12 +223,12 @@ class System:
         """The lines that a part has logged since it started."""
         return (self.data / "logs" / f"{name}.log").read_text(errors="replace").splitlines()
 
-    def log_tails(self, lines: int = 25) -> str:
+    def log_tails(self, lines: int = 12) -> str:
         """The end of everything that the system said."""
         said = {"output": self.output if (self.data / "output.txt").exists() else ""}
         for file in sorted((self.data / "logs").glob("*.log*")):
             said[file.name] = file.read_text(errors="replace")
         return "\n".join(
-            f"--- {name}\n" + "\n".join(line[:1000] for line in text.splitlines()[-lines:])
+            f"--- {name}\n" + "\n".join(line[:300] for line in text.splitlines()[-lines:])
             for name, text in said.items()
         )
