@@ -6,13 +6,16 @@ BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run demo redrive mail test lint types format render lock clean python venv venv-dev
+.PHONY: help run run-kafka demo redrive mail test lint types format render lock clean python venv venv-dev
 
 help: ## Lists these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: venv ## Runs the product at http://127.0.0.1:8080 until Ctrl-C (TICKLER_PORT, TICKLER_DATA)
 	@$(BIN)/python -m tools.run
+
+run-kafka: venv ## The same on Kafka and Redis, a process and a sidecar a function
+	@$(BIN)/python -m tools.run kafka
 
 demo: venv ## Sends the sample through the running product and checks what happens
 	@$(BIN)/python -m tools.demo

@@ -14,6 +14,7 @@ import structlog
 from functions.runtime.sidecar import Sidecar
 from functions.runtime.triggers import cron
 from functions.store.reminders import Reminders
+from functions.tasks.errors import Unavailable
 from functions.tasks.events import REMINDER_DUE, DueReminder, ReminderDue
 from functions.tasks.values import uuid7
 
@@ -32,7 +33,11 @@ def due_reminders(reminders: Reminders, sidecar: Sidecar, now: datetime) -> None
     end = now + TICK
     while now < end:
         if claimed := reminders.claim_due(now, CLAIM):
-            publish(sidecar, claimed, now)
+            try:
+                publish(sidecar, claimed, now)
+            except Unavailable:
+                reminders.release(claimed)
+                raise
         else:
             following = reminders.next_due(end) or end
             time.sleep(max(0.0, min(POLL, (following - now).total_seconds())))

@@ -28,7 +28,13 @@ _DATABASE = "tickler"
 _SOCKET_PATH_LIMIT = 100
 """Bytes of sun_path that every platform has (104 on macOS, 108 on Linux), less a margin."""
 _ATTEMPTS = 10
-_SETTINGS = ("listen_addresses=", "timezone=UTC", "log_timezone=UTC", "log_line_prefix=%m [%p] ")
+_SETTINGS = (
+    "listen_addresses=",
+    "max_connections=400",  # a process a function, each with a pool of its own
+    "timezone=UTC",
+    "log_timezone=UTC",
+    "log_line_prefix=%m [%p] ",
+)
 
 
 @dataclass(frozen=True)

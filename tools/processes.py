@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import itertools
 import json
 import os
 import signal
@@ -15,9 +16,13 @@ from types import FrameType
 
 import psutil
 
-from tools.console import OperatorError, shown
+from tools.console import OperatorError, shown, step
 
 _POLL_SECONDS = 0.05
+_RESTART_SECONDS = (1.0, 30.0)
+"""Before a child that ended is started again, and at most, after doubling each time that it ended soon."""
+_STEADY_SECONDS = 10.0
+"""It did not end soon if it ran for longer than that."""
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
@@ -26,22 +31,33 @@ class StopAsked(Exception):
     """Ctrl-C, a signal, or the death of the `make` that started us."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Child:
     """A process that runs as long as the product does, and how it is asked to stop."""
 
     name: str
+    spawn: Callable[[], subprocess.Popen[bytes]]
     process: subprocess.Popen[bytes]
     log: Path
     stop_signal: signal.Signals
     grace: float
     """Seconds between the stop signal and SIGKILL."""
+    group: str
+    started: float
+    """When, by the monotonic clock."""
+    pause: float = _RESTART_SECONDS[0] / 2
+    """Seconds before it is started again."""
+    ended: float | None = None
+    """When its end was seen, where it is to be started again."""
 
     def failure(self, status: int, advice: str) -> OperatorError:
         """One line: who ended, how, its last error, its log, and what to do."""
+        return OperatorError(f"{self.said(status)} (log: {shown(self.log)}); {advice}")
+
+    def said(self, status: int) -> str:
+        """Who ended, how, and its last error."""
         error = "" if status == -signal.SIGKILL else last_error(self.log)
-        ended = f"{self.name} {describe_status(status)}{': ' + error if error else ''}"
-        return OperatorError(f"{ended} (log: {shown(self.log)}); {advice}")
+        return f"{self.name} {describe_status(status)}{': ' + error if error else ''}"
 
 
 class Supervisor:
@@ -75,29 +91,36 @@ class Supervisor:
         stop_signal: signal.Signals = signal.SIGTERM,
         grace: float = 5,
         user: str | None = None,
+        group: str = "",
     ) -> Child:
-        """Starts a child that logs to `<logs>/<name>.log`; the previous log is kept as `.log.1`."""
+        """Starts a child that logs to `<logs>/<name>.log`; the previous log is kept as `.log.1`.
+
+        Children of one `group`, started one after the other, are stopped together.
+        """
         log = self._logs / f"{name}.log"
         if log.exists():
             log.replace(log.with_suffix(".log.1"))
-        with log.open("wb") as output:
-            try:
-                process = subprocess.Popen(
-                    command,
-                    env=env,
-                    cwd=cwd,
-                    user=user,
-                    group=user,
-                    extra_groups=None if user is None else [],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,  # Ctrl-C reaches only the supervisor
-                    preexec_fn=_die_with_parent(stop_signal),
-                )
-            except OSError as error:
-                raise OperatorError(f"{name} does not start: {error}") from error
-        child = Child(name, process, log, stop_signal, grace)
+
+        def spawn() -> subprocess.Popen[bytes]:
+            with log.open("ab") as output:
+                try:
+                    return subprocess.Popen(
+                        command,
+                        env=env,
+                        cwd=cwd,
+                        user=user,
+                        group=user,
+                        extra_groups=None if user is None else [],
+                        stdin=subprocess.DEVNULL,
+                        stdout=output,
+                        stderr=subprocess.STDOUT,
+                        start_new_session=True,  # Ctrl-C reaches only the supervisor
+                        preexec_fn=_die_with_parent(stop_signal),
+                    )
+                except OSError as error:
+                    raise OperatorError(f"{name} does not start: {error}") from error
+
+        child = Child(name, spawn, spawn(), log, stop_signal, grace, group or name, time.monotonic())
         self.children.append(child)
         self.on_change()
         return child
@@ -139,25 +162,46 @@ class Supervisor:
         if child.process.returncode:
             raise child.failure(child.process.returncode, self._advice)
 
-    def watch(self) -> None:
-        """Returns never: raises as `check` does, once everything has started."""
+    def watch(self, *, restart: bool = False) -> None:
+        """Returns never: raises as `check` does, once everything has started; with `restart`, a child that ended is
+        started again instead."""
         self._advice = "the rest was stopped; run `make run` again, nothing accepted is lost"
         while True:
-            self.check()
+            if not restart:
+                self.check()
+            elif self.stop_asked():
+                raise StopAsked
+            else:
+                self._restart()
             time.sleep(_POLL_SECONDS * 4)
 
+    def _restart(self) -> None:
+        now = time.monotonic()
+        for child in self.children:
+            if child.ended is None and (status := child.process.poll()) is not None:
+                shortest, longest = _RESTART_SECONDS
+                child.pause = shortest if now - child.started > _STEADY_SECONDS else min(longest, child.pause * 2)
+                child.ended = now
+                step(f"{child.said(status)}; it starts again in {child.pause:.0f} s")
+            elif child.ended is not None and now - child.ended >= child.pause:
+                child.process, child.started, child.ended = child.spawn(), now, None
+                self.on_change()
+
     def stop(self) -> None:
-        """Stops every child, the last started first; a further signal hastens to SIGKILL."""
+        """Stops every child, the last group started first; a further signal hastens to SIGKILL."""
         patience = self._signals or 1
-        for child in reversed(self.children):
-            _send(child.process.pid, child.stop_signal)
-            deadline = time.monotonic() + child.grace
-            while child.process.poll() is None and time.monotonic() < deadline and self._signals <= patience:
+        for _, together in itertools.groupby(reversed(self.children), key=lambda child: child.group):
+            alive = [child for child in together if child.process.poll() is None]
+            for child in alive:
+                _send(child.process.pid, child.stop_signal)
+            began = time.monotonic()
+            while alive := [child for child in alive if child.process.poll() is None]:
+                for child in alive:
+                    if time.monotonic() - began > child.grace or self._signals > patience:
+                        with contextlib.suppress(ProcessLookupError):
+                            os.killpg(child.process.pid, signal.SIGKILL)
+                        child.process.wait()
                 time.sleep(_POLL_SECONDS)
-            if child.process.poll() is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(child.process.pid, signal.SIGKILL)
-                child.process.wait()
         self.children.clear()
         self.on_change()
 

@@ -1,11 +1,15 @@
-"""`make run`: the whole product on this machine, until Ctrl-C.
+"""`make run`, `make run-kafka`: the whole product on this machine, until Ctrl-C.
 
-Starts PostgreSQL, a mail sink, the functions, daprd and Caddy; prints `ready` and the URL when everything
-answers; stops all of it, in the reverse order, on Ctrl-C or when one of them ends. Environment:
+`python -m tools.run` starts PostgreSQL, a mail sink, the functions in one process, daprd and Caddy, and stops all of it
+when one of them ends. `python -m tools.run kafka` starts Kafka and Redis too, and a process and a daprd a function
+(dapr.yaml); what ends is started again. Both print `ready` and the URL when everything answers, and stop everything in
+the reverse order on Ctrl-C. Environment:
 
     TICKLER_HOST (127.0.0.1), TICKLER_PORT (8080; 0 for a free one)   where the edge listens
     TICKLER_DATA (.tickler)                                           data, logs and run.json
     TICKLER_DATABASE_URL                                              instead of the embedded PostgreSQL
+    TICKLER_KAFKA_BROKERS (host:port,...), TICKLER_REDIS_URL          instead of those that `kafka` starts
+    TICKLER_CONTAINERS (auto; never)                                  where Docker answers, `kafka` starts containers
     TICKLER_SMTP_HOST, TICKLER_SMTP_PORT (25)                         instead of the mail sink
     TICKLER_DAPRD                                                     the daprd to use
 """
@@ -24,6 +28,7 @@ from tools.options import Options, check_port
 
 if TYPE_CHECKING:
     from tools.processes import Supervisor
+    from tools.stack import Mode
 
 
 @contextlib.contextmanager
@@ -56,7 +61,7 @@ def _previous(data: Path) -> dict[str, Any]:
         return {}
 
 
-def main() -> int:
+def main(mode: "Mode" = "embedded") -> int:
     """Runs until Ctrl-C (exit status 0) or until something fails (1)."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the supervisor looks after it, and so no traceback
     from tools.processes import Supervisor
@@ -66,7 +71,7 @@ def main() -> int:
         with only_run(options.data) as previous:
             supervisor = Supervisor(options.data / "logs")
             try:
-                return _run(options, supervisor, previous)
+                return _run(options, supervisor, previous, mode)
             except OperatorError:
                 if not supervisor.stop_asked():  # else what failed was stopped by the same Ctrl-C
                     raise
@@ -78,7 +83,7 @@ def main() -> int:
         return fail(error)
 
 
-def _run(options: Options, supervisor: "Supervisor", previous: dict[str, Any]) -> int:
+def _run(options: Options, supervisor: "Supervisor", previous: dict[str, Any], mode: "Mode") -> int:
     from tools.processes import StopAsked, stop_orphans
     from tools.stack import Stack
 
@@ -87,15 +92,15 @@ def _run(options: Options, supervisor: "Supervisor", previous: dict[str, Any]) -
         if left := stop_orphans(previous.get("children", [])):
             step(f"stopped what a killed run left: {', '.join(left)}")
         options = options.with_port(check_port(options.host, options.port))
-        Stack(options, supervisor).start()
+        Stack(options, supervisor, mode).start()
         print(f"Tickler is ready at {options.url()}", flush=True)
         step("every request needs the header Authorization: Bearer dev:<user>, with any name for <user>")
         step("in another terminal: make demo, make mail; here: Ctrl-C stops everything")
-        supervisor.watch()
+        supervisor.watch(restart=mode == "kafka")
     except StopAsked:
         print("Tickler stops", flush=True)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("kafka" if sys.argv[1:] == ["kafka"] else "embedded"))

@@ -1,4 +1,4 @@
-"""daprd beside the functions: reads the dapr.yaml that `dapr run -f .` reads, and does what that would do."""
+"""daprd beside each app: reads a file that `dapr run -f` reads, and does what that would do."""
 
 import http.client
 import json
@@ -35,11 +35,22 @@ class App:
     app_id: str
     protocol: str
     command: tuple[str, ...]
+    """Empty for a sidecar without an app."""
     directory: Path
     resources: tuple[Path, ...]
     configuration: Path | None
     env: Mapping[str, str]
     flags: tuple[str, ...]
+
+    def subscriptions(self) -> int:
+        """How many Subscriptions its resources declare for it."""
+        files = [file for folder in self.resources for file in folder.glob("*.yaml")]
+        documents = [document for file in files for document in yaml.safe_load_all(file.read_text())]
+        return sum(
+            document["kind"] == "Subscription" and self.app_id in document.get("scopes", [self.app_id])
+            for document in documents
+            if document
+        )
 
 
 @dataclass(frozen=True)
@@ -53,43 +64,41 @@ class Ports:
     metrics: int
 
 
-def read_app(file: Path) -> App:
-    """The only app of a dapr.yaml (https://docs.dapr.io/developing-applications/local-development/multi-app-dapr-run/).
+def read_apps(file: Path) -> list[App]:
+    """The apps of a dapr.yaml (https://docs.dapr.io/developing-applications/local-development/multi-app-dapr-run/).
 
     Paths under `common` are relative to the file, those of an app to its appDirPath.
     """
     try:
         template = yaml.safe_load(file.read_text())
-        common: dict[str, Any] = template.get("common") or {}
-        (app,) = template["apps"]
-        directory = (file.parent / app["appDirPath"]).resolve()
-        paths = [(file.parent, entry) for entry in _resources(common)] + [
-            (directory, entry) for entry in _resources(app)
-        ]
-        configuration = (
-            directory / app["configFilePath"]
-            if "configFilePath" in app
-            else file.parent / common["configFilePath"]
-            if "configFilePath" in common
-            else None
-        )
-        merged = {**common, **app}
-        return App(
-            app_id=app["appID"],
-            protocol=merged.get("appProtocol", "http"),
-            command=tuple(app["command"]),
-            directory=directory,
-            resources=tuple((base / entry).resolve() for base, entry in paths),
-            configuration=configuration and configuration.resolve(),
-            env={key: str(value) for key, value in {**common.get("env", {}), **app.get("env", {})}.items()},
-            flags=tuple(_flags(merged)),
-        )
+        return [_read(file.parent, template.get("common") or {}, app) for app in template["apps"]]
     except OSError as error:
         raise OperatorError(f"{shown(file)} cannot be read ({error.strerror}); `make render` writes it") from error
     except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise OperatorError(
-            f"{shown(file)} is not a dapr.yaml of one app ({error!r}); `make render` writes it"
-        ) from error
+        raise OperatorError(f"{shown(file)} is not a dapr.yaml ({error!r}); `make render` writes it") from error
+
+
+def _read(base: Path, common: dict[str, Any], app: dict[str, Any]) -> App:
+    directory = (base / app["appDirPath"]).resolve()
+    paths = [(base, entry) for entry in _resources(common)] + [(directory, entry) for entry in _resources(app)]
+    configuration = (
+        directory / app["configFilePath"]
+        if "configFilePath" in app
+        else base / common["configFilePath"]
+        if "configFilePath" in common
+        else None
+    )
+    merged = {**common, **app}
+    return App(
+        app_id=app["appID"],
+        protocol=merged.get("appProtocol", "http"),
+        command=tuple(app.get("command", ())),
+        directory=directory,
+        resources=tuple((folder / entry).resolve() for folder, entry in paths),
+        configuration=configuration and configuration.resolve(),
+        env={key: str(value) for key, value in {**common.get("env", {}), **app.get("env", {})}.items()},
+        flags=tuple(_flags(merged)),
+    )
 
 
 def _resources(section: Mapping[str, Any]) -> list[str]:
@@ -98,6 +107,8 @@ def _resources(section: Mapping[str, Any]) -> list[str]:
 
 def _flags(merged: Mapping[str, Any]) -> list[str]:
     values = {flag: merged.get(key, default) for key, (flag, default) in _FLAGS.items()}
+    if "command" not in merged:
+        values["--enable-app-health-check"] = False
     return [f"{flag}={str(value).lower() if isinstance(value, bool) else value}" for flag, value in values.items()]
 
 
@@ -118,7 +129,7 @@ def command(daprd: Path, app: App, ports: Ports, *, allowed_origins: str) -> lis
     """The command line of the sidecar: every port on loopback, no placement and no scheduler service."""
     line: list[str | Path] = [daprd, "--app-id", app.app_id, "--app-protocol", app.protocol]
     for flag, port in (
-        ("--app-port", ports.app),
+        *([("--app-port", ports.app)] if app.command else []),
         ("--dapr-http-port", ports.http),
         ("--dapr-grpc-port", ports.grpc),
         ("--dapr-internal-grpc-port", ports.internal),
@@ -161,12 +172,12 @@ def get(port: int, path: str, *, host: str = LOOPBACK, timeout: float = 2) -> tu
         connection.close()
 
 
-def is_ready(ports: Ports) -> bool:
+def is_ready(app: App, ports: Ports) -> bool:
     """True when daprd is healthy and has subscribed: https://docs.dapr.io/reference/api/metadata_api/."""
     if get(ports.http, "/v1.0/healthz")[0] != http.HTTPStatus.NO_CONTENT:
         return False
     status, body = get(ports.http, "/v1.0/metadata")
-    return status == http.HTTPStatus.OK and bool(_subscriptions(body))
+    return status == http.HTTPStatus.OK and len(_subscriptions(body)) == app.subscriptions()
 
 
 def _subscriptions(metadata: bytes) -> Sequence[object]:

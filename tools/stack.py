@@ -1,20 +1,26 @@
-"""The parts of a run, in the order in which they start: database, mail sink, functions, sidecar, edge."""
+"""The parts of a run, in the order in which they start: servers, mail sink, functions, sidecars, edge."""
 
 import contextlib
+import dataclasses
 import http
+import itertools
 import json
 import os
 import shutil
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tools import postgres, sidecar
 from tools.console import REPOSITORY, OperatorError, shown, step
 from tools.daprd import obtain
 from tools.options import LOOPBACK, Options
 from tools.processes import Supervisor, record
+from tools.servers import Servers
+
+Placed = tuple[sidecar.App, sidecar.Ports]
 
 
 def free_ports(count: int) -> list[int]:
@@ -26,12 +32,16 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
+Mode = Literal["embedded", "kafka"]
+RUN_FILES: dict[Mode, str] = {"embedded": "dapr-embedded.yaml", "kafka": "dapr.yaml"}
+
+
 class Stack:
     """What a run starts, and the record of it in run.json (mode 0600: it may hold a password)."""
 
-    def __init__(self, options: Options, supervisor: Supervisor) -> None:
-        self._options, self._supervisor = options, supervisor
-        self._facts: dict[str, Any] = {"pid": os.getpid(), "url": options.url()}
+    def __init__(self, options: Options, supervisor: Supervisor, mode: Mode) -> None:
+        self._options, self._supervisor, self._mode = options, supervisor, mode
+        self._facts: dict[str, Any] = {"pid": os.getpid(), "url": options.url(), "mode": mode}
         supervisor.on_change = self._write
         # So that "python" in dapr.yaml, and what it starts, is this virtual environment's.
         self._env = {
@@ -58,22 +68,24 @@ class Stack:
 
     def start(self) -> None:
         """Starts every part and waits until the whole answers at its URL."""
-        app = sidecar.read_app(REPOSITORY / "dapr.yaml")
+        apps = sidecar.read_apps(REPOSITORY / RUN_FILES[self._mode])
         step("daprd")
         daprd = obtain(self._supervisor.check)
         self._start_database()
+        if self._mode == "kafka":
+            self._start_brokers()
         self._start_mail()
-        ports = sidecar.Ports(*free_ports(5))
+        numbers = iter(free_ports(5 * len(apps)))
+        placed = [(app, sidecar.Ports(*itertools.islice(numbers, 5))) for app in apps]
+        # What the edge talks to: the gateway, or the only sidecar.
+        _, door = placed[0]
         self._note(
-            app_id=app.app_id,
-            app_port=ports.app,
-            dapr_http_port=ports.http,
-            dapr_grpc_port=ports.grpc,
-            dapr_http_url=f"http://{LOOPBACK}:{ports.http}",
+            apps={app.app_id: dataclasses.asdict(ports) for app, ports in placed},
+            dapr_http_url=f"http://{LOOPBACK}:{door.http}",
         )
-        self._start_functions(app, ports)
-        self._start_sidecar(daprd, app, ports)
-        self._start_edge(app, ports)
+        self._start_functions([(app, ports) for app, ports in placed if app.command])
+        self._start_sidecars(daprd, placed)
+        self._start_edge(door)
         self._note(ready=True)
 
     def _start_database(self) -> None:
@@ -110,22 +122,46 @@ class Stack:
         self._env.update(TICKLER_SMTP_HOST=LOOPBACK, TICKLER_SMTP_PORT=str(port))
         self._note(mail_directory=str(directory), smtp_port=port)
 
-    def _start_functions(self, app: sidecar.App, ports: sidecar.Ports) -> None:
+    def _start_brokers(self) -> None:
+        servers = Servers(self._options, self._supervisor, self._env)
+        brokers, redis = servers.kafka(), servers.redis()
+        self._env.update(TICKLER_KAFKA_BROKERS=brokers, TICKLER_REDIS_HOST=redis)
+        self._note(kafka_brokers=brokers, redis_url=redis)
+        step("topics")
+        self._supervisor.run(
+            "topics", [sys.executable, "-m", "functions.runtime.topics"], env=self._env, cwd=REPOSITORY
+        )
+
+    def _start_functions(self, placed: Sequence[Placed]) -> None:
         step("functions")
-        env = {**self._env, **sidecar.app_environment(app, ports)}
-        if self._options.is_loopback():
-            env["TICKLER_HOST"] = LOOPBACK  # theirs is where their sidecar finds them, not the edge's
-        program = shutil.which(app.command[0], path=env["PATH"]) or app.command[0]
-        self._supervisor.start("functions", [program, *app.command[1:]], env=env, cwd=app.directory, grace=10)
-        self._supervisor.until(lambda: accepts(ports.app), what="the functions did not listen", timeout=60)
+        for app, ports in placed:
+            env = {**self._env, **sidecar.app_environment(app, ports)}
+            if self._options.is_loopback():
+                env["TICKLER_HOST"] = LOOPBACK  # theirs is where their sidecar finds them, not the edge's
+            program = shutil.which(app.command[0], path=env["PATH"]) or app.command[0]
+            name = "functions" if len(placed) == 1 else app.app_id
+            self._supervisor.start(
+                name, [program, *app.command[1:]], env=env, cwd=app.directory, grace=10, group="functions"
+            )
+        for app, ports in placed:
+            self._supervisor.until(
+                lambda port=ports.app: accepts(port), what=f"{app.app_id} did not listen", timeout=120
+            )
 
-    def _start_sidecar(self, daprd: Path, app: sidecar.App, ports: sidecar.Ports) -> None:
-        step(f"sidecar of {app.app_id}")
-        command = sidecar.command(daprd, app, ports, allowed_origins=self._options.url())
-        self._supervisor.start("daprd", command, env=self._env, cwd=app.directory, grace=8)
-        self._supervisor.until(lambda: sidecar.is_ready(ports), what="daprd did not subscribe", timeout=60)
+    def _start_sidecars(self, daprd: Path, placed: Sequence[Placed]) -> None:
+        step(f"sidecar of {placed[0][0].app_id}" if len(placed) == 1 else f"{len(placed)} sidecars")
+        for app, ports in placed:
+            command = sidecar.command(daprd, app, ports, allowed_origins=self._options.url())
+            name = "daprd" if len(placed) == 1 else f"{app.app_id}-daprd"
+            self._supervisor.start(name, command, env=self._env, cwd=app.directory, grace=8, group="sidecars")
+        for app, ports in placed:
+            self._supervisor.until(
+                lambda app=app, ports=ports: sidecar.is_ready(app, ports),
+                what=f"the sidecar of {app.app_id} did not subscribe",
+                timeout=120,
+            )
 
-    def _start_edge(self, app: sidecar.App, ports: sidecar.Ports) -> None:
+    def _start_edge(self, door: sidecar.Ports) -> None:
         step("edge")
         options = self._options
         caddy = shutil.which("caddy", path=self._env["PATH"])
@@ -133,8 +169,8 @@ class Stack:
             raise OperatorError("caddy is not in the virtual environment; run `make clean` and `make run` again")
         env = {
             **self._env,
-            "DAPR_HTTP": f"{LOOPBACK}:{ports.http}",
-            "TICKLER_APP_ID": app.app_id,
+            "DAPR_HTTP": f"{LOOPBACK}:{door.http}",
+            **({"TICKLER_APP_ID": "{args[0]}"} if self._mode == "kafka" else {}),
             "XDG_CONFIG_HOME": str(options.data / "caddy"),
             "XDG_DATA_HOME": str(options.data / "caddy"),
         }

@@ -3,7 +3,8 @@
     components/edge/routes.caddy                 the edge's paths
     components/subscriptions/subscriptions.yaml  Dapr subscriptions
     bindings/cron.yaml                           Dapr cron bindings
-    dapr.yaml                                    `dapr run -f .`
+    dapr.yaml                                    `dapr run -f .`: Kafka, an app and a sidecar a function
+    dapr-embedded.yaml                           `make run`: all functions in one app, the broker in its sidecar
     docs/openapi.json                            the public API
 
 With --check nothing is written: the exit status says whether a file is stale.
@@ -26,6 +27,8 @@ from functions.runtime.triggers import Function, Http, Topic, load
 ROOT = Path(__file__).parents[2]
 HOST = "tickler"
 """The app-id of a host that holds all functions."""
+GATEWAY = "gateway"
+"""The app-id of the sidecar without an app that the edge invokes the functions through."""
 
 NOTE = "# Rendered from the functions' triggers by `make render`. Do not edit.\n"
 
@@ -63,7 +66,7 @@ def _block(name: str, pattern: str, targets: list[tuple[str, str, str]]) -> str:
     for verb, function, query in targets:
         matcher = f"@{verb.lower()}"
         lines += [f"\t{matcher} method {verb}", f"\thandle {matcher} {{"]
-        lines += [f'\t\timport invoke {function} "{query}"', "\t}"]
+        lines += [f'\t\timport invoke {function} {function} "{query}"', "\t}"]
     allowed = ", ".join(verb for verb, _, _ in targets)
     return "\n".join([*lines, f'\timport refuse_method "{allowed}"', "}", ""])
 
@@ -115,27 +118,54 @@ def cron_bindings(functions: list[Function]) -> str:
 
 
 def dapr_yaml(functions: list[Function]) -> str:
-    """The multi-app run file (https://docs.dapr.io/developing-applications/local-development/multi-app-dapr-run/)."""
+    """The multi-app run file (https://docs.dapr.io/developing-applications/local-development/multi-app-dapr-run/):
+    an app and a sidecar a function, and the gateway."""
+    apps = [
+        {
+            "appID": function.name,
+            "appDirPath": ".",
+            "appProtocol": "grpc",
+            "appPort": 6001 + index,
+            **_sidecar_ports(index),
+            "command": ["python", "-m", "functions", function.name],
+        }
+        for index, function in enumerate(functions, 1)
+    ]
+    return _run_file("kafka", {"TICKLER_BROKER": "durable", "TICKLER_THREADS": "8"}, [_gateway(), *apps])
+
+
+def _gateway() -> dict[str, Any]:
+    return {"appID": GATEWAY, "appDirPath": ".", **_sidecar_ports(0)}
+
+
+def _sidecar_ports(index: int) -> dict[str, int]:
+    return {"daprHTTPPort": 3500 + index, "daprGRPCPort": 50001 + index, "metricsPort": 9101 + index}
+
+
+def dapr_embedded_yaml(functions: list[Function]) -> str:
+    """The same for one app with all functions."""
+    app = {
+        "appID": HOST,
+        "appDirPath": ".",
+        "appProtocol": "grpc",
+        "appPort": 6001,
+        **_sidecar_ports(0),
+        # An app taken for dead, because the machine stalled, would lose what this broker gets meanwhile.
+        "enableAppHealthCheck": False,
+        "command": ["python", "-m", "functions"],
+    }
+    return _run_file("embedded", {"TICKLER_BROKER": "in-memory"}, [app])
+
+
+def _run_file(components: str, env: dict[str, str], apps: list[dict[str, Any]]) -> str:
     document = {
         "version": 1,
         "common": {
-            "resourcesPaths": ["components/embedded", "components/subscriptions", "bindings"],
-            "configFilePath": "components/embedded/configuration.yaml",
+            "resourcesPaths": [f"components/{components}", "components/subscriptions", "bindings"],
+            "configFilePath": f"components/{components}/configuration.yaml",
+            "env": {**env, "TICKLER_AUTH": "dev"},
         },
-        "apps": [
-            {
-                "appID": HOST,
-                "appDirPath": ".",
-                "appProtocol": "grpc",
-                "appPort": 50051,
-                "daprHTTPPort": 3500,
-                "daprGRPCPort": 50001,
-                # An app taken for dead, because the machine stalled, would lose what this broker gets meanwhile.
-                "enableAppHealthCheck": False,
-                "env": {"TICKLER_BROKER": "in-memory", "TICKLER_AUTH": "dev"},
-                "command": ["python", "-m", "functions"],
-            }
-        ],
+        "apps": apps,
     }
     return NOTE + _documents([document])
 
@@ -150,6 +180,7 @@ RENDERED: dict[str, Callable[[list[Function]], str]] = {
     "components/subscriptions/subscriptions.yaml": subscriptions,
     "bindings/cron.yaml": cron_bindings,
     "dapr.yaml": dapr_yaml,
+    "dapr-embedded.yaml": dapr_embedded_yaml,
     "docs/openapi.json": lambda functions: json.dumps(openapi(functions), indent=2, ensure_ascii=False) + "\n",
 }
 

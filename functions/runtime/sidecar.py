@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from uuid import UUID
 
 import grpc
 from dapr.proto import api_service_v1, api_v1
 
 from functions.runtime.backlog import Backlog
 from functions.runtime.logs import logger
+from functions.runtime.messages import Message, bulks, rounds
 from functions.runtime.settings import Settings
 from functions.tasks.errors import Unavailable
-from functions.tasks.events import ChangeEvent, Changes, Event, topic_of
+from functions.tasks.events import ChangeEvent, Event
 
 TIMEOUT = 10.0
 """Seconds that a call to the sidecar may take."""
@@ -28,7 +28,7 @@ class Sidecar:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._metadata = (("dapr-api-token", settings.dapr_api_token),) if settings.dapr_api_token else ()
-        self._backlog = Backlog(lambda topic, entry: self._single(topic, *entry, timeout=WAIT))
+        self._backlog = Backlog(lambda topic, message: self._single(topic, message, timeout=WAIT))
 
     @cached_property
     def _stub(self) -> api_service_v1.DaprStub:
@@ -36,68 +36,59 @@ class Sidecar:
         channel = grpc.insecure_channel(f"127.0.0.1:{self._settings.dapr_grpc_port}", options=options)
         return api_service_v1.DaprStub(channel)  # type: ignore[no-untyped-call]  # generated code
 
-    def publish(self, topic: str, messages: Sequence[tuple[str, str, Event]]) -> None:
-        """Publishes (key, id, event) messages in order: those of one key reach their consumers in this order.
+    def publish(self, topic: str, messages: Sequence[Message]) -> None:
+        """Publishes messages in order: those of one key reach their consumers in this order.
 
-        A durable broker gets them in one bulk. The in-memory one would take a bulk in parallel
+        A durable broker gets them in bulk. The in-memory one would take a bulk in parallel
         (dapr/pkg/runtime/pubsub/default_bulkpub.go), so it gets them one after the other. Raises Unavailable when
         a message was not accepted: any of the others may have been.
         """
-        if not messages:
-            return
-        entries = [(key, identity, event.model_dump_json().encode()) for key, identity, event in messages]
         try:
             if self._settings.broker == "durable":
-                self._bulk(topic, entries)
+                for bulk in bulks(messages):
+                    self._bulk(topic, bulk)
             else:
-                for entry in entries:
-                    self._single(topic, *entry)
+                for message in messages:
+                    self._single(topic, message)
         except grpc.RpcError as error:
             raise Unavailable("the broker does not answer: try again") from error
 
-    def send(self, topic: str, messages: Sequence[tuple[str, str, Event]]) -> None:
-        """Publishes messages that a lease in the database stands behind: one that is lost is sent again.
+    def send(self, topic: str, events: Sequence[tuple[str, str, Event]]) -> None:
+        """Publishes (key, id, event) that a lease in the database stands behind: one that is lost is sent again.
 
         The in-memory broker makes a publisher wait for the consumer of the message before. So there a thread of
         each topic waits instead, and a topic whose consumer is stuck holds up nothing but itself.
         """
+        messages = [Message(key, identity, event.model_dump_json().encode()) for key, identity, event in events]
         if self._settings.broker == "durable":
             self.publish(topic, messages)
         else:
-            self._backlog.put(
-                topic, [(key, identity, event.model_dump_json().encode()) for key, identity, event in messages]
-            )
+            self._backlog.put(topic, messages)
 
     def stop(self) -> None:
         """Gives up what waits to be sent."""
         self._backlog.stop()
 
     def publish_changes(self, events: list[ChangeEvent]) -> None:
-        """Publishes entries of change logs (each user's in order), a message a user and topic."""
-        by_topic: dict[str, dict[UUID, list[ChangeEvent]]] = {}
-        for event in events:
-            by_topic.setdefault(topic_of(event.type), {}).setdefault(event.user_id, []).append(event)
-        for topic, users in by_topic.items():
-            messages = [
-                (str(user_id), f"{user_id}/{run[0].seq}-{run[-1].seq}", Changes(events=run))
-                for user_id, run in users.items()
-            ]
+        """Publishes entries of change logs (each user's in order), as runs."""
+        for topic, messages in rounds(events):
             self.publish(topic, messages)
 
-    def _single(self, topic: str, key: str, identity: str, data: bytes, timeout: float = TIMEOUT) -> None:
+    def _single(self, topic: str, message: Message, timeout: float = TIMEOUT) -> None:
         self._stub.PublishEvent(
             api_v1.PublishEventRequest(
                 pubsub_name=self._settings.pubsub,
                 topic=topic,
-                data=data,
+                data=message.data,
                 data_content_type="application/json",
-                metadata={"partitionKey": key, "cloudevent.id": identity},
+                metadata=_metadata(message),
             ),
             timeout=timeout,
             metadata=self._metadata,
         )
 
-    def _bulk(self, topic: str, entries: list[tuple[str, str, bytes]]) -> None:
+    def _bulk(self, topic: str, messages: list[Message]) -> None:
+        # The SDK has no method for it; 1.16's stable API neither.
         answer = self._stub.BulkPublishEventAlpha1(
             api_v1.BulkPublishRequest(
                 pubsub_name=self._settings.pubsub,
@@ -105,11 +96,11 @@ class Sidecar:
                 entries=[
                     api_v1.BulkPublishRequestEntry(
                         entry_id=str(index),
-                        event=data,
+                        event=message.data,
                         content_type="application/json",
-                        metadata={"partitionKey": key, "cloudevent.id": identity},
+                        metadata=_metadata(message),
                     )
-                    for index, (key, identity, data) in enumerate(entries)
+                    for index, message in enumerate(messages)
                 ],
             ),
             timeout=TIMEOUT,
@@ -128,3 +119,7 @@ class Sidecar:
         except grpc.RpcError as error:
             raise Unavailable(f"the secret {name} cannot be read") from error
         return next(iter(answer.data.values()), "")
+
+
+def _metadata(message: Message) -> dict[str, str]:
+    return {"partitionKey": message.key, "cloudevent.id": message.identity}

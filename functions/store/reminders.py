@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -51,6 +52,14 @@ class Reminders:
             {"now": now},
         )
         return [DueReminder.model_validate(row) for row in rows]
+
+    def release(self, reminders: Sequence[DueReminder]) -> None:
+        """Gives up these claims, so that the next tick has them."""
+        self._database.all(
+            "update reminders set claimed_at = null where status = 'pending'"
+            " and (user_id, reminder_id) in (select * from unnest(%s::uuid[], %s::uuid[]))",
+            ([r.user_id for r in reminders], [r.reminder_id for r in reminders]),
+        )
 
     def release_expired(self, now: datetime, lease: timedelta = LEASE) -> None:
         """Gives up the claims older than `lease`: their messages were lost with whoever held them."""

@@ -22,6 +22,7 @@ from psycopg.rows import dict_row
 from tests.support.client import Client, Json
 from tests.support.waiting import eventually
 from tools.mail import Mail, read
+from tools.stack import Mode
 
 REPOSITORY = Path(__file__).parents[2]
 START_SECONDS = 120.0
@@ -41,7 +42,12 @@ class System:
     started: ClassVar[list[System]] = []
     """Those that run now, whose logs a failing test shows."""
 
-    def __init__(self, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, env: Mapping[str, str] | None = None, *, mode: Mode = "embedded", root: Path = REPOSITORY
+    ) -> None:
+        """`root` is the checkout that it is started from."""
+        self._command = [sys.executable, "-m", "tools.run", *(["kafka"] if mode == "kafka" else [])]
+        self._root = root
         # Below /tmp, whatever TMPDIR says: a Unix socket's path is 104 bytes at most.
         self.data = Path(tempfile.mkdtemp(prefix="tickler-test-", dir="/tmp"))
         self.data.chmod(0o755)  # PostgreSQL runs as another user where the tests run as root
@@ -65,8 +71,8 @@ class System:
         with output.open("ab") as file:
             file.truncate(0)
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tools.run"],
-                cwd=REPOSITORY,
+                self._command,
+                cwd=self._root,
                 env=self._env,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
@@ -110,7 +116,7 @@ class System:
     def kill(self, name: str) -> None:
         """`kill -9` of one part: postgres, mail, functions, daprd, edge; or `supervisor`, the process over them.
 
-        What a killed supervisor leaves is for its next start to stop.
+        On Kafka a function by its app-id, its sidecar (`<app-id>-daprd`), kafka, redis: those start again. What a killed supervisor leaves is for its next start to stop.
         """
         os.kill(self.pid(name), signal.SIGKILL)
         if name == "supervisor":
@@ -120,9 +126,9 @@ class System:
 
     @classmethod
     @contextlib.contextmanager
-    def running(cls) -> Iterator[System]:
+    def running(cls, **given: Any) -> Iterator[System]:
         """One that is started, and at the end stopped as Ctrl-C stops it; nothing is left after a failure either."""
-        system = cls()
+        system = cls(**given)
         try:
             system.start()
             yield system

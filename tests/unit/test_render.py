@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ REST = {
 }
 
 _BLOCK = re.compile(r"^@(\S+) path_regexp path (\S+)\nhandle @(\S+) \{\n(.*?)^\}$", re.M | re.S)
-_INVOKE = re.compile(r"@(\w+) method (\w+)\n\thandle @(\w+) \{\n\t\timport invoke (\S+) \"(.*?)\"\n")
+_INVOKE = re.compile(r"@(\w+) method (\w+)\n\thandle @(\w+) \{\n\t\timport invoke (\S+) \4 \"(.*?)\"\n")
 
 
 class Edge:
@@ -196,10 +197,37 @@ def test_each_tick_is_an_input_binding_of_its_function_and_the_host() -> None:
         assert document["scopes"] == [render.HOST, function.name]
 
 
-def test_dapr_yaml_names_folders_that_there_are() -> None:
-    (document,) = documents(render.dapr_yaml(CATALOGUE))
-    for path in [*document["common"]["resourcesPaths"], document["common"]["configFilePath"]]:
-        assert (render.ROOT / path).exists()
+class TestRunFiles:
+    @pytest.mark.parametrize("made", [render.dapr_yaml, render.dapr_embedded_yaml])
+    def test_name_folders_that_there_are(self, made: Callable[[list[Function]], str]) -> None:
+        (document,) = documents(made(CATALOGUE))
+        for path in [*document["common"]["resourcesPaths"], document["common"]["configFilePath"]]:
+            assert (render.ROOT / path).exists()
+
+    def test_have_an_app_for_each_function_and_the_gateway_without_one(self) -> None:
+        (document,) = documents(render.dapr_yaml(CATALOGUE))
+        gateway, *apps = document["apps"]
+        assert gateway["appID"] == render.GATEWAY
+        assert not {"command", "appPort"} & gateway.keys()
+        assert {app["appID"]: app["command"][-1] for app in apps} == {f.name: f.name for f in CATALOGUE}
+
+    def test_give_no_port_twice(self) -> None:
+        (document,) = documents(render.dapr_yaml(CATALOGUE))
+        ports = [value for app in document["apps"] for key, value in app.items() if key.lower().endswith("port")]
+        assert len(ports) == len(set(ports)) == 4 * len(document["apps"]) - 1
+
+    def test_have_the_same_components_by_name_in_every_environment(self) -> None:
+        """Code never knows where it runs."""
+        names = [
+            {
+                document["metadata"]["name"]
+                for file in (render.ROOT / "components" / folder).glob("*.yaml")
+                for document in documents(file.read_text())
+                if "kind" in document
+            }
+            for folder in ("embedded", "kafka")
+        ]
+        assert names[0] == names[1]
 
 
 class TestOpenApi:

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -168,3 +170,38 @@ def test_last_error(tmp_path: Path, log: str, expected: str) -> None:
 def test_exit_statuses_in_words() -> None:
     assert describe_status(3) == "ended with status 3"
     assert describe_status(-9) == "was killed (SIGKILL)"
+
+
+def test_children_of_a_group_are_stopped_together(supervisor: Supervisor) -> None:
+    slow = f"import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), sys.exit())); {SLEEP}"
+    for number in range(4):
+        command = [sys.executable, "-c", slow]
+        child = supervisor.start(f"slow{number}", command, env=dict(os.environ), cwd=Path.cwd(), group="slow")
+        eventually(lambda child=child: b"up" in child.log.read_bytes(), what="it runs")
+    children = [psutil.Process(child.process.pid) for child in supervisor.children]
+    began = time.monotonic()
+    supervisor.stop()
+    assert time.monotonic() - began < 3.5
+    assert not any(child.is_running() for child in children)
+
+
+def test_a_child_that_ended_is_started_again_where_asked(supervisor: Supervisor) -> None:
+    child = start(supervisor, "mortal", SLEEP)
+    other = start(supervisor, "other", SLEEP)
+    before = (child.process.pid, other.process.pid)
+    changes: list[int] = []
+    supervisor.on_change = lambda: changes.append(child.process.pid)
+
+    def end() -> None:
+        os.kill(before[0], signal.SIGKILL)
+        eventually(lambda: child.log.read_bytes().count(b"up") == 2, what="it runs again")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    with pytest.raises(StopAsked):
+        supervisor.watch(restart=True)
+    thread.join()
+    assert child.process.pid != before[0]
+    assert changes == [child.process.pid]
+    assert other.process.pid == before[1]
