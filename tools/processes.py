@@ -19,7 +19,7 @@ import psutil
 from tools.console import OperatorError, shown, step
 
 _POLL_SECONDS = 0.05
-_RESTART_SECONDS = (1.0, 30.0)
+_RESTART_SECONDS = (1.0, 4.0)
 """Before a child that ended is started again, and at most, after doubling each time that it ended soon."""
 _STEADY_SECONDS = 10.0
 """It did not end soon if it ran for longer than that."""

@@ -67,7 +67,7 @@ class Ports:
 def read_apps(file: Path) -> list[App]:
     """The apps of a dapr.yaml (https://docs.dapr.io/developing-applications/local-development/multi-app-dapr-run/).
 
-    Paths under `common` are relative to the file, those of an app to its appDirPath.
+    Paths under `common` are relative to the file, those of an app, which it has instead, to its appDirPath.
     """
     try:
         template = yaml.safe_load(file.read_text())
@@ -80,7 +80,7 @@ def read_apps(file: Path) -> list[App]:
 
 def _read(base: Path, common: dict[str, Any], app: dict[str, Any]) -> App:
     directory = (base / app["appDirPath"]).resolve()
-    paths = [(base, entry) for entry in _resources(common)] + [(directory, entry) for entry in _resources(app)]
+    paths = [(directory, entry) for entry in _resources(app)] or [(base, entry) for entry in _resources(common)]
     configuration = (
         directory / app["configFilePath"]
         if "configFilePath" in app

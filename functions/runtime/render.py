@@ -135,7 +135,8 @@ def dapr_yaml(functions: list[Function]) -> str:
 
 
 def _gateway() -> dict[str, Any]:
-    return {"appID": GATEWAY, "appDirPath": ".", **_sidecar_ports(0)}
+    """It has no components, so that it needs nothing but the functions' sidecars."""
+    return {"appID": GATEWAY, "appDirPath": ".", "resourcesPaths": ["components/gateway"], **_sidecar_ports(0)}
 
 
 def _sidecar_ports(index: int) -> dict[str, int]:

@@ -39,10 +39,12 @@ def written(folder: Path, text: str) -> Path:
 def test_paths_are_relative_to_the_file_in_common_and_to_the_app_elsewhere(tmp_path: Path) -> None:
     (app,) = read_apps(written(tmp_path, FILE))
     assert app.directory == tmp_path / "apps/one"
-    assert app.resources == (tmp_path / "components", tmp_path / "apps/one/own")
+    assert app.resources == (tmp_path / "apps/one/own",)
     assert app.configuration == tmp_path / "common.yaml"
     (own,) = read_apps(written(tmp_path, FILE.replace("  appPort: 9999", "  configFilePath: own.yaml")))
     assert own.configuration == tmp_path / "apps/one/own.yaml"
+    (common,) = read_apps(written(tmp_path, FILE.replace("  resourcesPaths: [own]\n", "")))
+    assert common.resources == (tmp_path / "components",)
 
 
 def test_the_app_gets_its_variables_and_the_ports_that_were_chosen(tmp_path: Path) -> None:
