@@ -1,0 +1,38 @@
+"""A function added by the steps of the README: one module, one render, and it runs in both modes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import unique_user
+from tests.support.client import expect, refused
+from tests.support.system import System
+from tests.support.waiting import eventually
+
+
+@pytest.fixture(params=["kafka", "embedded"])
+def extended(request: pytest.FixtureRequest, kafka: System, checkout: Path) -> Iterator[System]:
+    if request.param == "kafka":
+        yield kafka
+    else:
+        with System.running(root=checkout) as system:
+            yield system
+
+
+def test_an_added_function_runs_by_its_triggers(extended: System) -> None:
+    client = extended.client(unique_user("added"))
+    answer = expect(client.rest("GET", "/api/echo/hello"))
+    assert answer == {"word": "hello", "name": client.user}
+    assert expect(client.dapr("echo-name", {"word": "hello"})) == answer
+    refused(extended.client(None).rest("GET", "/api/echo/hello"), 401)
+    urgent, other = client.create("now!", priority="urgent"), client.create("later")
+    eventually(lambda: client.get(urgent["id"])["tags"], what="the tag of the urgent task")
+    assert [tag["name"] for tag in client.get(urgent["id"])["tags"]] == ["now"]
+    assert client.get(other["id"])["tags"] == []
+    assert [entry["event_type"] for entry in client.activity(entity_id=urgent["id"])][-2:] == [
+        "task.updated",
+        "task.created",
+    ]
