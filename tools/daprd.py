@@ -7,28 +7,26 @@ ${XDG_CACHE_HOME:-~/.cache}/tickler/daprd, a folder per version; two runs at onc
 """
 
 import contextlib
-import fcntl
 import hashlib
 import io
 import os
 import platform
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tarfile
-import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tools import cache
 from tools.console import REPOSITORY, OperatorError, Progress, fail, step
 
 SERIES = "1.16."
+_NAME = "daprd"
 _RELEASE = "1.16.14"
 """The newest release of the series. Its archive is checked against the digest published beside it."""
 _BUILD = "1.16.0"
@@ -39,11 +37,8 @@ _GO_NEEDED = (1, 21)
 _CONNECT_SECONDS = 5
 _DOWNLOADS = "https://github.com/dapr/dapr/releases/download"
 
-Check = Callable[[], None]
-"""Called often during long steps; raises to stop them."""
 
-
-def obtain(check: Check = lambda: None) -> Path:
+def obtain(check: cache.Check = lambda: None) -> Path:
     """The path of a daprd of the 1.16 series; OperatorError with the way to mend it when there is none."""
     if named := os.environ.get("TICKLER_DAPRD"):
         if _version(Path(named)) is None:
@@ -52,8 +47,8 @@ def obtain(check: Check = lambda: None) -> Path:
     found = shutil.which("daprd")
     if found and (_version(Path(found)) or "").startswith(SERIES):
         return Path(found)
-    release = _cache() / f"{_RELEASE}-{_platform()}" / "daprd"
-    build = _cache() / f"{_BUILD}-{_module_hash()}" / "daprd"
+    release = cache.folder(_NAME) / f"{_RELEASE}-{_platform()}" / "daprd"
+    build = cache.folder(_NAME) / f"{_BUILD}-{_module_hash()}" / "daprd"
     return _cached(release, build) or _make(release, build, check)
 
 
@@ -61,12 +56,10 @@ def _cached(*candidates: Path) -> Path | None:
     return next((path for path in candidates if path.exists() and _version(path) is not None), None)
 
 
-def _make(release: Path, build: Path, check: Check) -> Path:
-    with _only_one(check):
+def _make(release: Path, build: Path, check: cache.Check) -> Path:
+    with cache.only_one(_NAME, check):
         if made := _cached(release, build):
             return made
-        for leftover in _cache().glob("new-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
         reason = _download(release, check)
         if reason is None:
             return release
@@ -84,11 +77,6 @@ def _version(program: Path) -> str | None:
     return result.stdout.strip()
 
 
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "tickler" / "daprd"
-
-
 def _platform() -> str:
     """The platform as Dapr's releases name it: linux_amd64, darwin_arm64."""
     machine = platform.machine().lower()
@@ -103,40 +91,7 @@ def _module_hash() -> str:
     return digest.hexdigest()[:16]
 
 
-@contextlib.contextmanager
-def _only_one(check: Check) -> Iterator[None]:
-    """Holds the cache's lock."""
-    try:
-        _cache().mkdir(parents=True, exist_ok=True)
-        lock = (_cache() / "lock").open("w")
-    except OSError as error:
-        raise OperatorError(f"the cache for daprd cannot be written ({error}); set XDG_CACHE_HOME") from error
-    with lock:
-        progress = Progress("waiting for another run that obtains daprd")
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                check()
-                progress.tick()
-                time.sleep(0.2)
-        yield
-
-
-@contextlib.contextmanager
-def _new(target: Path) -> Iterator[Path]:
-    """A path to make the program at, beside its target: it gets there in one rename, or not at all."""
-    target.parent.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent.parent, prefix="new-") as folder:
-        made = Path(folder) / target.name
-        yield made
-        made.chmod(0o755)
-        target.parent.mkdir(exist_ok=True)
-        made.replace(target)
-
-
-def _download(target: Path, check: Check) -> str | None:
+def _download(target: Path, check: cache.Check) -> str | None:
     """Downloads and verifies the official release; returns None, or why it could not be had."""
     archive = f"{_DOWNLOADS}/v{_RELEASE}/daprd_{_platform()}.tar.gz"
     outcome: list[str | None] = []
@@ -151,7 +106,7 @@ def _download(target: Path, check: Check) -> str | None:
             content = _fetch(archive)
             if hashlib.sha256(content).hexdigest() != expected:
                 raise OperatorError(f"{archive} does not have its published digest; try again")
-            with _new(target) as made:
+            with cache.new(_NAME, target) as made:
                 _unpack(content, made)
             outcome.append(None)
         except (OSError, urllib.error.URLError, IndexError, ValueError) as error:
@@ -187,36 +142,24 @@ def _unpack(archive: bytes, target: Path) -> None:
         if program is None:
             raise ValueError("the archive holds no daprd")
         target.write_bytes(program.read())
+        target.chmod(0o755)
 
 
-def _build(target: Path, check: Check) -> None:
+def _build(target: Path, check: cache.Check) -> None:
     """Builds tools/daprd with Go: about four minutes at first on two cores, seconds once Go has its cache."""
     _need_go()
     progress = Progress(f"building daprd {_BUILD} (some minutes the first time)", interval=15)
     command = ["go", "build", "-mod=readonly", "-buildvcs=false", "-tags", "stablecomponents"]
     command += ["-ldflags", f"-s -w -X github.com/dapr/dapr/pkg/buildinfo.version={_BUILD}"]
-    with _new(target) as made, tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(
+    with cache.new(_NAME, target) as made:
+        status, lines = cache.run(
             [*command, "-o", made, "."],
             cwd=_MODULE,
             env={**os.environ, "CGO_ENABLED": "0"},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+            check=check,
+            progress=progress,
         )
-        try:
-            while process.poll() is None:
-                check()
-                progress.tick()
-                time.sleep(0.1)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
-                process.wait()
-        if process.returncode:
-            output.seek(0)
-            lines = output.read().decode(errors="replace").strip().splitlines()
+        if status:
             raise OperatorError(
                 f"daprd does not build: {lines[-1] if lines else 'go gave no reason'}; mend that and run "
                 "again, or put a daprd 1.16 on PATH"

@@ -143,7 +143,7 @@ def test_a_build_is_kept_for_the_module_that_it_is_of(tmp_path: Path) -> None:
         "#!/bin/sh\n"
         'if [ "$1" = version ]; then echo go version go1.26.0 linux/amd64; exit; fi\n'
         'while [ "$1" != -o ]; do shift; done\n'
-        "printf '#!/bin/sh\\necho 1.16.0\\n' > \"$2\"\n"
+        'printf \'#!/bin/sh\\necho 1.16.0\\n\' > "$2"; chmod 755 "$2"\n'
     )
     path = obtain()
     assert daprd._version(path) == "1.16.0"
