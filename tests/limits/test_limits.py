@@ -14,13 +14,15 @@ from structlog.testing import capture_logs
 
 from functions.runtime.limits import Limit, Limits
 from functions.tasks.errors import TooManyRequests
-from tests.limits.redis_server import RedisServer
-from tests.support.daprd import Daprd, running_daprd, start_daprd
+from tests.delivery.certificates import contexts
+from tests.limits.redis_server import RedisServer, tls_in_front
+from tests.support.daprd import Daprd, running_daprd, secret_store, start_daprd
 from tests.support.waiting import eventually
 from tools.console import REPOSITORY
+from tools.options import LOOPBACK
 
 TEN = Limit("ten", 10, timedelta(minutes=10))
-EMBEDDED, KAFKA = REPOSITORY / "components/embedded", REPOSITORY / "components/kafka"
+EMBEDDED, KAFKA, CLOUD = (REPOSITORY / "components" / name for name in ("embedded", "kafka", "cloud"))
 LIMITED = "manage-devices"
 """A function in the components' scopes."""
 
@@ -53,7 +55,22 @@ def in_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daprd]:
         yield daprd
 
 
-@pytest.fixture(params=["on_redis", "in_memory"])
+@pytest.fixture(scope="module")
+def on_managed_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daprd]:
+    """With a password, over TLS."""
+    folder = tmp_path_factory.mktemp("managed")
+    server = RedisServer(folder, "redis-secret")
+    try:
+        server.start()
+        with tls_in_front(server.port, contexts(folder, LOOPBACK)[0]) as address:
+            files = [CLOUD / "redis/state.yaml", secret_store(folder, {"tickler-redis-password": "redis-secret"})]
+            with running_daprd(LIMITED, files, folder, {"TICKLER_REDIS_HOST": address}) as daprd:
+                yield daprd
+    finally:
+        server.stop()
+
+
+@pytest.fixture(params=["in_memory", "on_redis", "on_managed_redis"])
 def daprd(request: pytest.FixtureRequest) -> Daprd:
     made: Daprd = request.getfixturevalue(request.param)
     return made
