@@ -20,7 +20,6 @@ class Options:
     host: str
     port: int
     data: Path
-    database_url: str | None
     smtp_host: str | None
 
     @classmethod
@@ -33,7 +32,6 @@ class Options:
             host=os.environ.get("TICKLER_HOST") or LOOPBACK,
             port=int(port),
             data=Path(os.environ.get("TICKLER_DATA") or REPOSITORY / ".tickler").resolve(),
-            database_url=os.environ.get("TICKLER_DATABASE_URL") or None,
             smtp_host=os.environ.get("TICKLER_SMTP_HOST") or None,
         )
 

@@ -1,37 +1,27 @@
 """The parts of a run, in the order in which they start: servers, mail sink, functions, sidecars, edge."""
 
-import contextlib
 import dataclasses
 import http
 import itertools
 import json
 import os
 import shutil
-import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
 
-from tools import postgres, sidecar
+from tools import sidecar
 from tools.console import REPOSITORY, OperatorError, shown, step
 from tools.daprd import obtain
 from tools.options import LOOPBACK, Options
+from tools.ports import accepts, free_ports
 from tools.processes import Supervisor, record
 from tools.servers import Servers
 
 Placed = tuple[sidecar.App, sidecar.Ports]
-
-
-def free_ports(count: int) -> list[int]:
-    """Free loopback ports, all different."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((LOOPBACK, 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
 Mode = Literal["embedded", "kafka"]
 RUN_FILES: dict[Mode, str] = {"embedded": "dapr-embedded.yaml", "kafka": "dapr.yaml"}
 
@@ -52,6 +42,8 @@ class Stack:
             "TICKLER_HOST": options.host,
             "TICKLER_PORT": str(options.port),
         }
+        choice = {} if mode == "kafka" else {"TICKLER_CONTAINERS": "never"}
+        self._servers = Servers(supervisor, options.data, {**self._env, **choice})
 
     def _note(self, **facts: object) -> None:
         self._facts.update(facts)
@@ -89,21 +81,25 @@ class Stack:
         self._note(ready=True)
 
     def _start_database(self) -> None:
-        options = self._options
-        if options.database_url is not None:
-            step("PostgreSQL of TICKLER_DATABASE_URL")
-            url = options.database_url
-            postgres.check(url)
-        else:
-            first = "" if (options.data / "postgres").exists() else " (the first time takes some seconds more)"
-            step(f"PostgreSQL in {shown(options.data / 'postgres')}{first}")
-            url = postgres.start(self._supervisor, options.data, self._env)
+        url = self._servers.postgres()
         self._env["TICKLER_DATABASE_URL"] = url
         self._note(database_url=url)
         step("migrations")
         self._supervisor.run(
             "migrations", [sys.executable, "-m", "functions.store.migrate"], env=self._env, cwd=REPOSITORY
         )
+
+    def _start_brokers(self) -> None:
+        brokers, redis = self._servers.kafka(), urlsplit(self._servers.redis())
+        self._env.update(
+            TICKLER_KAFKA_BROKERS=brokers,
+            TICKLER_REDIS_HOST=f"{redis.hostname}:{redis.port or 6379}",
+            TICKLER_REDIS_PASSWORD=unquote(redis.password or ""),
+        )
+        self._note(kafka_brokers=brokers, redis_url=redis.geturl())
+        step("topics")
+        command = [sys.executable, "-m", "functions.runtime.topics"]
+        self._supervisor.run("topics", command, env=self._env, cwd=REPOSITORY)
 
     def _start_mail(self) -> None:
         if self._options.smtp_host is not None:
@@ -122,16 +118,6 @@ class Stack:
         self._env.update(TICKLER_SMTP_HOST=LOOPBACK, TICKLER_SMTP_PORT=str(port))
         self._note(mail_directory=str(directory), smtp_port=port)
 
-    def _start_brokers(self) -> None:
-        servers = Servers(self._options, self._supervisor, self._env)
-        brokers, redis = servers.kafka(), servers.redis()
-        self._env.update(TICKLER_KAFKA_BROKERS=brokers, TICKLER_REDIS_HOST=redis)
-        self._note(kafka_brokers=brokers, redis_url=redis)
-        step("topics")
-        self._supervisor.run(
-            "topics", [sys.executable, "-m", "functions.runtime.topics"], env=self._env, cwd=REPOSITORY
-        )
-
     def _start_functions(self, placed: Sequence[Placed]) -> None:
         step("functions")
         for app, ports in placed:
@@ -144,9 +130,7 @@ class Stack:
                 name, [program, *app.command[1:]], env=env, cwd=app.directory, grace=10, group="functions"
             )
         for app, ports in placed:
-            self._supervisor.until(
-                lambda port=ports.app: accepts(port), what=f"{app.app_id} did not listen", timeout=120
-            )
+            self._wait(partial(accepts, ports.app), f"{app.app_id} did not listen")
 
     def _start_sidecars(self, daprd: Path, placed: Sequence[Placed]) -> None:
         step(f"sidecar of {placed[0][0].app_id}" if len(placed) == 1 else f"{len(placed)} sidecars")
@@ -155,11 +139,11 @@ class Stack:
             name = "daprd" if len(placed) == 1 else f"{app.app_id}-daprd"
             self._supervisor.start(name, command, env=self._env, cwd=app.directory, grace=8, group="sidecars")
         for app, ports in placed:
-            self._supervisor.until(
-                lambda app=app, ports=ports: sidecar.is_ready(app, ports),
-                what=f"the sidecar of {app.app_id} did not subscribe",
-                timeout=120,
-            )
+            self._wait(partial(sidecar.is_ready, app, ports), f"the sidecar of {app.app_id} did not subscribe")
+
+    def _wait(self, condition: Callable[[], bool], what: str) -> None:
+        """Long enough for many that start at once on a busy machine."""
+        self._supervisor.until(condition, what=what, timeout=120)
 
     def _start_edge(self, door: sidecar.Ports) -> None:
         step("edge")
@@ -188,10 +172,3 @@ class Stack:
             what=f"{options.url()}/healthz did not answer 200",
             timeout=60,
         )
-
-
-def accepts(port: int) -> bool:
-    """True when something listens at the loopback port."""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex((LOOPBACK, port)) == 0

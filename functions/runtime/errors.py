@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from google.protobuf import any_pb2
@@ -15,6 +16,7 @@ from functions.tasks.errors import (
     InvalidInput,
     NotFound,
     StaleVersion,
+    TooManyRequests,
     Unauthenticated,
     Unavailable,
     Undeliverable,
@@ -26,6 +28,7 @@ _CODES: dict[type[DomainError], int] = {
     NotFound: code_pb2.NOT_FOUND,
     AlreadyExists: code_pb2.ALREADY_EXISTS,
     StaleVersion: code_pb2.ABORTED,
+    TooManyRequests: code_pb2.RESOURCE_EXHAUSTED,
     Unavailable: code_pb2.UNAVAILABLE,
     Undeliverable: code_pb2.FAILED_PRECONDITION,
 }
@@ -53,13 +56,28 @@ def status_of(error: Exception, correlation_id: str) -> status_pb2.Status:
             violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=error.description)
             details.append(error_details_pb2.BadRequest(field_violations=[violation]))
         if isinstance(error, Unavailable):
-            retry = error_details_pb2.RetryInfo()
-            retry.retry_delay.FromSeconds(_RETRY_SECONDS)
-            details.append(retry)
+            details.append(_retry_info(_RETRY_SECONDS))
+        if isinstance(error, TooManyRequests):
+            details.append(_retry_info(math.ceil(error.retry_after)))
     else:
         code, message = code_pb2.INTERNAL, "internal error"
     details.append(error_details_pb2.RequestInfo(request_id=correlation_id))
     return status_pb2.Status(code=code, message=message[:1000], details=[_pack(detail) for detail in details])
+
+
+def error_headers(status: status_pb2.Status, correlation_id: str) -> tuple[tuple[str, str], ...]:
+    """The HTTP headers of an error: X-Correlation-Id, which tells the edge that it is a function's own, and the seconds
+    after which it asks for the request again, Retry-After (RFC 9110 section 10.2.3)."""
+    retry = error_details_pb2.RetryInfo()
+    seconds = next((retry.retry_delay.seconds for detail in status.details if detail.Unpack(retry)), None)
+    headers = (("x-correlation-id", correlation_id),)
+    return headers if seconds is None else (*headers, ("retry-after", str(seconds)))
+
+
+def _retry_info(seconds: int) -> error_details_pb2.RetryInfo:
+    retry = error_details_pb2.RetryInfo()
+    retry.retry_delay.FromSeconds(seconds)
+    return retry
 
 
 def _pack(message: Message) -> any_pb2.Any:

@@ -22,6 +22,7 @@ from functions.runtime.channels import Channels
 from functions.runtime.inputs import Services, bind, gather, read_event
 from functions.runtime.interceptor import Interceptor, Invocation, current
 from functions.runtime.keys import Keys
+from functions.runtime.limits import Limits
 from functions.runtime.logs import logger
 from functions.runtime.mailer import Mailer
 from functions.runtime.outbound import Outbound
@@ -89,6 +90,7 @@ class Host:
             Users: Users(self._database),
             Digests: Digests(self._database),
             Keys: keys,
+            Limits: Limits(self._sidecar),
             Outbound: outbound,
             Mailer: mailer,
             Channels: Channels(settings, devices, mailer, outbound, keys),

@@ -16,7 +16,7 @@ from dapr.proto import appcallback_v1
 from google.rpc import code_pb2
 from grpc_status import rpc_status
 
-from functions.runtime.errors import status_of
+from functions.runtime.errors import error_headers, status_of
 from functions.runtime.logs import logger
 from functions.tasks.errors import DomainError, NotFound
 from functions.tasks.values import uuid7
@@ -97,6 +97,8 @@ def _invoke(inner: Callable[[Any, Any], Any], request: Any, context: grpc.Servic
         code = status.code
         if code in (code_pb2.INTERNAL, code_pb2.UNAVAILABLE):
             logger().error("failed", exc_info=error)
+        # Of an error daprd makes HTTP headers from the initial metadata, not from the trailing.
+        context.send_initial_metadata(error_headers(status, call.correlation_id))
         context.abort_with_status(rpc_status.to_status(status))
     finally:
         milliseconds = round((time.perf_counter() - began) * 1000, 2)

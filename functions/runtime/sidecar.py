@@ -1,4 +1,4 @@
-"""The Dapr sidecar, as the functions see it: publish, and read secrets."""
+"""The Dapr sidecar, as the functions see it: publish, keep records, and read secrets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import grpc
-from dapr.proto import api_service_v1, api_v1
+from dapr.proto import api_service_v1, api_v1, common_v1
 
 from functions.runtime.backlog import Backlog
 from functions.runtime.logs import logger
@@ -17,6 +17,12 @@ from functions.tasks.events import ChangeEvent, Event
 
 TIMEOUT = 10.0
 """Seconds that a call to the sidecar may take."""
+
+STATE = "state"
+"""Name of the state store component."""
+
+STATE_TIMEOUT = 1.0
+"""Seconds that a call to the state store may take: what is kept there is of less use than an answer in time."""
 
 WAIT = 60.0
 """Seconds that a queued message waits for the one before it: longer than all attempts at that."""
@@ -119,6 +125,46 @@ class Sidecar:
         except grpc.RpcError as error:
             raise Unavailable(f"the secret {name} cannot be read") from error
         return next(iter(answer.data.values()), "")
+
+    def state(self, key: str) -> tuple[bytes, str]:
+        """A record of the component `state`, and its ETag; both empty where there is none. Raises Unavailable."""
+        try:
+            answer = self._stub.GetState(
+                api_v1.GetStateRequest(store_name=STATE, key=key), timeout=STATE_TIMEOUT, metadata=self._metadata
+            )
+        except grpc.RpcError as error:
+            raise _no_state(error) from error
+        return answer.data, answer.etag
+
+    def save_state(self, key: str, data: bytes, etag: str, seconds: int) -> bool:
+        """Writes a record that is gone after `seconds`, over the one of this ETag (none where it is empty).
+
+        False where there is another by now, or the store could not write: reading it again tells which. Raises
+        Unavailable.
+        """
+        item = common_v1.StateItem(
+            key=key,
+            value=data,
+            metadata={"ttlInSeconds": str(seconds)},
+            options=common_v1.StateOptions(concurrency=common_v1.StateOptions.CONCURRENCY_FIRST_WRITE),
+        )
+        if etag:
+            item.etag.value = etag
+        try:
+            self._stub.SaveState(
+                api_v1.SaveStateRequest(store_name=STATE, states=[item]), timeout=STATE_TIMEOUT, metadata=self._metadata
+            )
+        except grpc.RpcError as error:
+            # state.redis says ABORTED to every failed write with an ETag, and INTERNAL to every one without
+            # (components-contrib 1.16 state/redis/redis.go).
+            if error.code() in (grpc.StatusCode.ABORTED, grpc.StatusCode.INTERNAL):
+                return False
+            raise _no_state(error) from error
+        return True
+
+
+def _no_state(error: grpc.RpcError) -> Unavailable:
+    return Unavailable(f"the state store does not answer: {error.code().name}")
 
 
 def _metadata(message: Message) -> dict[str, str]:

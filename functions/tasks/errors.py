@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class DomainError(Exception):
     """A refusal that the caller may read: its text never holds internals."""
@@ -43,6 +45,14 @@ class Unavailable(DomainError):
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
+        self.retry_after = retry_after
+
+
+class TooManyRequests(DomainError):
+    """The caller has used up a limit: the same request passes in `retry_after` seconds."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(f"too many requests: try again in {math.ceil(retry_after)} s")
         self.retry_after = retry_after
 
 

@@ -35,7 +35,12 @@ def test_chaos__of_what_was_acknowledged_nothing_is_lost_or_doubled_and_order_is
     since = datetime.now(UTC).isoformat()
     load = Load(kafka, USERS, RATE)
     over = threading.Event()
-    working = threading.Thread(target=lambda: (load.run(SECONDS), over.set()))
+
+    def work() -> None:
+        load.run(SECONDS)
+        over.set()
+
+    working = threading.Thread(target=work)
     working.start()
     killed = kill_at_random(kafka, random.Random(seed), over)
     working.join()

@@ -153,7 +153,8 @@ def count(system: System, load: Load, since: str) -> Counts:
         due = {each for each in due if each[0] in topics}
         first: dict[tuple[str, str, int], None] = dict.fromkeys(seen)
         counts.expect(f"events seen by {consumer}", len(due & first.keys()), len(due))
-        counts.said[f"times that {consumer} saw one again"] = sum(each in due for each in seen) - len(due & first.keys())
+        again = sum(each in due for each in seen) - len(due & first.keys())
+        counts.said[f"times that {consumer} saw one again"] = again
         counts.expect(f"users out of order in {consumer}", _out_of_order(first), 0)
 
     recurring = [a.task_id for a in load.acknowledged if a.event == "task.completed"]
@@ -174,9 +175,7 @@ def count(system: System, load: Load, since: str) -> Counts:
     )
     counts.expect("notifications", len(told), 2 * len(reminders))
     counts.expect("notifications told twice", sum(number > 1 for number in told.values()), 0)
-    (dead,) = system.sql(
-        "select count(*) as all from deliveries where status = 'failed'"
-    )
+    (dead,) = system.sql("select count(*) as all from deliveries where status = 'failed'")
     counts.expect("dead letters", dead["all"], 0)
     return counts
 

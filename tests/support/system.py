@@ -116,7 +116,8 @@ class System:
     def kill(self, name: str) -> None:
         """`kill -9` of one part: postgres, mail, functions, daprd, edge; or `supervisor`, the process over them.
 
-        On Kafka a function by its app-id, its sidecar (`<app-id>-daprd`), kafka, redis: those start again. What a killed supervisor leaves is for its next start to stop.
+        On Kafka, where what ended starts again: a function by its app-id, its sidecar (`<app-id>-daprd`), kafka, redis.
+        What a killed supervisor leaves is for its next start to stop.
         """
         os.kill(self.pid(name), signal.SIGKILL)
         if name == "supervisor":

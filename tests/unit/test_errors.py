@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from functions.runtime.errors import status_of
+from functions.runtime.errors import retry_after, status_of
 from functions.tasks.errors import (
     AlreadyExists,
     DomainError,
     InvalidInput,
     NotFound,
     StaleVersion,
+    TooManyRequests,
     Unauthenticated,
     Unavailable,
     Undeliverable,
@@ -31,6 +32,7 @@ _DOCUMENTED: list[tuple[DomainError, int]] = [
     (NotFound("task"), code_pb2.NOT_FOUND),  # 404
     (AlreadyExists("a tag with this name exists"), code_pb2.ALREADY_EXISTS),  # 409
     (StaleVersion(1, 2), code_pb2.ABORTED),  # 409
+    (TooManyRequests(41.2), code_pb2.RESOURCE_EXHAUSTED),  # 429
     (Unavailable("the database does not answer"), code_pb2.UNAVAILABLE),  # 503
     (Undeliverable("the webhook answered 404"), code_pb2.FAILED_PRECONDITION),  # 400
 ]
@@ -79,6 +81,14 @@ def test_an_invalid_input_names_its_field() -> None:
 def test_an_outage_says_when_to_try_again() -> None:
     (retry,) = details(status_of(Unavailable("x"), ""), error_details_pb2.RetryInfo)
     assert retry.retry_delay.seconds >= 1
+
+
+def test_a_limit_says_after_how_many_whole_seconds_the_request_passes() -> None:
+    status = status_of(TooManyRequests(41.2), "")
+    (retry,) = details(status, error_details_pb2.RetryInfo)
+    assert retry.retry_delay.seconds == retry_after(status) == 42
+    assert "42 s" in status.message
+    assert retry_after(status_of(NotFound("task"), "")) is None
 
 
 class TestValidation:

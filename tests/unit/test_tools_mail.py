@@ -15,7 +15,7 @@ import pytest
 from tests.support.system import free_port
 from tests.support.waiting import eventually
 from tools.mail import main, read
-from tools.stack import accepts
+from tools.ports import accepts
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def test_defaults_and_empty_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     options = Options.from_environment()
     assert options.url() == "http://127.0.0.1:8080"
     assert options.data.name == ".tickler"
-    assert (options.database_url, options.smtp_host) == (None, None)
+    assert options.smtp_host is None
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_defaults_and_empty_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_url_and_loopback(host: str, url: str, loopback: bool) -> None:
-    options = Options(host, 80, Path(), None, None)
+    options = Options(host, 80, Path(), None)
     assert options.url() == url
     assert options.is_loopback() is loopback
 

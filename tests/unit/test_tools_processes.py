@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -177,12 +178,16 @@ def test_children_of_a_group_are_stopped_together(supervisor: Supervisor) -> Non
     for number in range(4):
         command = [sys.executable, "-c", slow]
         child = supervisor.start(f"slow{number}", command, env=dict(os.environ), cwd=Path.cwd(), group="slow")
-        eventually(lambda child=child: b"up" in child.log.read_bytes(), what="it runs")
+        eventually(partial(_is_up, child), what="it runs")
     children = [psutil.Process(child.process.pid) for child in supervisor.children]
     began = time.monotonic()
     supervisor.stop()
     assert time.monotonic() - began < 3.5
     assert not any(child.is_running() for child in children)
+
+
+def _is_up(child: Child) -> bool:
+    return b"up" in child.log.read_bytes()
 
 
 def test_a_child_that_ended_is_started_again_where_asked(supervisor: Supervisor) -> None:
