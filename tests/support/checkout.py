@@ -37,7 +37,7 @@ def echo_name(query: Word, caller: Caller) -> Echo:
 
 
 def with_added_functions(folder: Path) -> Path:
-    """The copy, in `folder`: with the README's own example (label-urgent) and an HTTP function (echo-name), rendered."""
+    """The copy in `folder`: with the README's own example (label-urgent) and an HTTP function (echo-name), rendered."""
     copied = ("functions", "tools", "components", "bindings", "docs", "README.md")
     for name in copied:
         source, target = REPOSITORY / name, folder / name

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from functions.runtime.errors import retry_after, status_of
+from functions.runtime.errors import error_headers, status_of
 from functions.tasks.errors import (
     AlreadyExists,
     DomainError,
@@ -86,9 +86,10 @@ def test_an_outage_says_when_to_try_again() -> None:
 def test_a_limit_says_after_how_many_whole_seconds_the_request_passes() -> None:
     status = status_of(TooManyRequests(41.2), "")
     (retry,) = details(status, error_details_pb2.RetryInfo)
-    assert retry.retry_delay.seconds == retry_after(status) == 42
+    assert retry.retry_delay.seconds == 42
+    assert error_headers(status, "c-1") == (("x-correlation-id", "c-1"), ("retry-after", "42"))
     assert "42 s" in status.message
-    assert retry_after(status_of(NotFound("task"), "")) is None
+    assert error_headers(status_of(NotFound("task"), "c-1"), "c-1") == (("x-correlation-id", "c-1"),)
 
 
 class TestValidation:
