@@ -47,7 +47,7 @@ class App:
         files = [file for folder in self.resources for file in folder.glob("*.yaml")]
         documents = [document for file in files for document in yaml.safe_load_all(file.read_text())]
         return sum(
-            document["kind"] == "Subscription" and self.app_id in document.get("scopes", [self.app_id])
+            document.get("kind") == "Subscription" and self.app_id in document.get("scopes", [self.app_id])
             for document in documents
             if document
         )
@@ -172,12 +172,12 @@ def get(port: int, path: str, *, host: str = LOOPBACK, timeout: float = 2) -> tu
         connection.close()
 
 
-def is_ready(app: App, ports: Ports) -> bool:
-    """True when daprd is healthy and has subscribed: https://docs.dapr.io/reference/api/metadata_api/."""
+def is_ready(ports: Ports, subscriptions: int) -> bool:
+    """True when daprd is healthy and has so many subscriptions: https://docs.dapr.io/reference/api/metadata_api/."""
     if get(ports.http, "/v1.0/healthz")[0] != http.HTTPStatus.NO_CONTENT:
         return False
     status, body = get(ports.http, "/v1.0/metadata")
-    return status == http.HTTPStatus.OK and len(_subscriptions(body)) == app.subscriptions()
+    return status == http.HTTPStatus.OK and len(_subscriptions(body)) == subscriptions
 
 
 def _subscriptions(metadata: bytes) -> Sequence[object]:

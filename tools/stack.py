@@ -139,7 +139,9 @@ class Stack:
             name = "daprd" if len(placed) == 1 else f"{app.app_id}-daprd"
             self._supervisor.start(name, command, env=self._env, cwd=app.directory, grace=8, group="sidecars")
         for app, ports in placed:
-            self._wait(partial(sidecar.is_ready, app, ports), f"the sidecar of {app.app_id} did not subscribe")
+            self._wait(
+                partial(sidecar.is_ready, ports, app.subscriptions()), f"the sidecar of {app.app_id} did not subscribe"
+            )
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
         """Long enough for many that start at once on a busy machine."""

@@ -119,5 +119,5 @@ def test_a_component_is_there_once_in_each_environment() -> None:
 def test_the_state_store_has_no_circuit_breaker(file: Path, policies: Document) -> None:
     """To Dapr an ETag that does not match is a failure like any other (pkg/components/state/bulk.go): with a breaker
     a caller who sends many requests at once would switch their own limit off."""
-    targets = policies["spec"]["targets"].get("components", {}).get(STATE, {})
+    targets = policies["spec"].get("targets", {}).get("components", {}).get(STATE, {})
     assert "circuitBreaker" not in targets.get("outbound", {})
