@@ -5,6 +5,7 @@
     bindings/cron.yaml                           Dapr cron bindings
     dapr.yaml                                    `dapr run -f .`
     docs/openapi.json                            the public API
+    docs/asyncapi.json, docs/events/             the topics, and the schemas of messages and events
 
 With --check nothing is written: the exit status says whether a file is stale.
 """
@@ -20,12 +21,16 @@ from typing import Any
 
 import yaml
 
+from functions.runtime.asyncapi import asyncapi
+from functions.runtime.event_schemas import event_schemas
 from functions.runtime.openapi import openapi
 from functions.runtime.triggers import Function, Http, Topic, load
 
 ROOT = Path(__file__).parents[2]
 HOST = "tickler"
 """The app-id of a host that holds all functions."""
+EVENTS = "docs/events"
+"""The folder of the schemas; it holds nothing else."""
 
 NOTE = "# Rendered from the functions' triggers by `make render`. Do not edit.\n"
 
@@ -140,6 +145,15 @@ def dapr_yaml(functions: list[Function]) -> str:
     return NOTE + _documents([document])
 
 
+def event_files(functions: list[Function]) -> dict[str, str]:
+    """A file a schema, by its path."""
+    return {f"{EVENTS}/{name}.json": _json(schema) for name, schema in event_schemas(functions).items()}
+
+
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
 def _documents(documents: list[dict[str, Any]]) -> str:
     text: str = yaml.safe_dump_all(documents, sort_keys=False, width=120, explicit_start=len(documents) > 1)
     return text
@@ -150,18 +164,26 @@ RENDERED: dict[str, Callable[[list[Function]], str]] = {
     "components/subscriptions/subscriptions.yaml": subscriptions,
     "bindings/cron.yaml": cron_bindings,
     "dapr.yaml": dapr_yaml,
-    "docs/openapi.json": lambda functions: json.dumps(openapi(functions), indent=2, ensure_ascii=False) + "\n",
+    "docs/openapi.json": lambda functions: _json(openapi(functions)),
+    "docs/asyncapi.json": lambda functions: _json(asyncapi(functions)),
 }
 
 
-def stale(root: Path = ROOT) -> list[str]:
-    """The rendered files that do not say what the declarations say."""
+def rendered() -> dict[str, str]:
+    """What every rendered file says, by its path."""
     functions = load()
-    return [
-        name
-        for name, render in RENDERED.items()
-        if not (root / name).exists() or (root / name).read_text() != render(functions)
-    ]
+    return {name: render(functions) for name, render in RENDERED.items()} | event_files(functions)
+
+
+def stale(root: Path = ROOT) -> list[str]:
+    """The rendered files that do not say what the declarations say, and those of EVENTS that nothing declares."""
+    files = rendered()
+    differ = [name for name, text in files.items() if not (root / name).exists() or (root / name).read_text() != text]
+    return differ + [name for name in _events(root) if name not in files]
+
+
+def _events(root: Path) -> list[str]:
+    return sorted(str(path.relative_to(root)) for path in (root / EVENTS).glob("*"))
 
 
 def main(arguments: list[str]) -> int:
@@ -170,9 +192,13 @@ def main(arguments: list[str]) -> int:
         for name in names:
             print(f"{name} is stale: run `make render` and commit it", file=sys.stderr)
         return 1 if names else 0
-    functions = load()
+    files = rendered()
+    (ROOT / EVENTS).mkdir(exist_ok=True)
     for name in names:
-        (ROOT / name).write_text(RENDERED[name](functions))
+        if name in files:
+            (ROOT / name).write_text(files[name])
+        else:
+            (ROOT / name).unlink()
         print(f"rendered {name}")
     return 0
 
