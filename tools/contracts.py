@@ -53,16 +53,17 @@ def accepted(asyncapi: Documents) -> set[str]:
 
 
 def lost_topics(old: Documents, new: Documents) -> list[str]:
-    """The topics, and the kinds of messages on a topic, that are there no more."""
+    """The topics that are there no more, and what is on a topic no more: messages, and types of events in them."""
     channels: Documents = new.get("channels", {})
     found = []
     for topic, channel in old.get("channels", {}).items():
         if topic not in channels:
             found.append(f"$.channels.{topic} is removed: keep the topic, and add what is to replace it beside it")
             continue
-        for message in sorted(channel["messages"].keys() - channels[topic]["messages"].keys()):
-            found.append(f"$.channels.{topic}.messages.{message} is removed: keep it, and add another topic beside it")
-    return found
+        for part in ("messages", "x-event-types"):
+            for name in channel.get(part, {}).keys() - channels[topic].get(part, {}).keys():
+                found.append(f"$.channels.{topic}.{part}.{name} is removed: keep it, and add another topic beside it")
+    return sorted(found)
 
 
 def present(root: Path) -> Documents:

@@ -194,6 +194,12 @@ class TestRefusals:
         (line,) = refusals({ASYNCAPI: document(a=["Changes"])}, {ASYNCAPI: document(a=["Change"])})
         assert line.startswith(f"{ASYNCAPI}: $.channels.a.messages.Changes is removed: ")
 
+    def test_of_an_event_that_is_on_another_topic(self) -> None:
+        old, new = document(a=["Changes"], b=["Changes"]), document(a=["Changes"], b=["Changes"])
+        old["channels"]["a"]["x-event-types"] = new["channels"]["b"]["x-event-types"] = {"task.created": {}}
+        (line,) = refusals({ASYNCAPI: old}, {ASYNCAPI: new})
+        assert line.startswith(f"{ASYNCAPI}: $.channels.a.x-event-types.task.created is removed: ")
+
     def test_not_of_what_is_new(self) -> None:
         old = {TASK: STRING, ASYNCAPI: document(a=["Changes"])}
         new = {ASYNCAPI: document(a=["Changes", "More"], b=["Changes"]), f"{EVENTS}/More.json": STRING} | {TASK: STRING}
