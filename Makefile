@@ -28,6 +28,7 @@ mail: venv ## Shows the mails that the local mail sink took
 
 test: lint types ## Lints, checks types and runs every test
 	@$(BIN)/python -m functions.runtime.render --check
+	@$(BIN)/python -m tools.contracts
 	@$(BIN)/python -m tools.daprd > /dev/null
 	@$(BIN)/python -m pytest
 
@@ -44,7 +45,7 @@ format: venv-dev ## Formats the code
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/caddy fmt --overwrite components/edge/Caddyfile
 
-render: venv ## Renders routes, subscriptions, dapr.yaml and OpenAPI from the functions
+render: venv ## Renders routes, subscriptions, dapr.yaml, OpenAPI and AsyncAPI from the functions
 	@$(BIN)/python -m functions.runtime.render
 
 lock: venv-dev ## Locks the newest dependencies that pyproject.toml allows

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from functions.runtime.sidecar import Sidecar
-from functions.runtime.triggers import cron
+from functions.runtime.triggers import cron, sends
 from functions.store.reminders import Reminders
 from functions.tasks.errors import Unavailable
 from functions.tasks.events import REMINDER_DUE, DueReminder, ReminderDue
@@ -28,6 +28,7 @@ POLL = 0.2
 
 
 @cron("reminder-tick", "@every 1s")
+@sends(REMINDER_DUE)
 def due_reminders(reminders: Reminders, sidecar: Sidecar, now: datetime) -> None:
     reminders.release_expired(now)
     end = now + TICK

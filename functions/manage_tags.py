@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from functions.runtime.triggers import http
+from functions.runtime.triggers import http, sends
 from functions.store.tags import Tags
+from functions.tasks.events import TASK_EVENTS
 from functions.tasks.models import Caller, Deleted, Tag
 from functions.tasks.tags import ManageTags, TagList, check
 
@@ -14,6 +15,7 @@ from functions.tasks.tags import ManageTags, TagList, check
 @http("POST", "/api/tags", action="create")
 @http("PATCH", "/api/tags/{tag_id}", action="update")
 @http("DELETE", "/api/tags/{tag_id}", action="delete")
+@sends(TASK_EVENTS)
 def manage_tags(command: ManageTags, caller: Caller, tags: Tags, now: datetime) -> Tag | TagList | Deleted:
     match check(command):
         case ("create", _, {"name": name, **rest}):

@@ -6,14 +6,16 @@ from datetime import datetime
 
 from functions.runtime.settings import Settings
 from functions.runtime.sidecar import Sidecar
-from functions.runtime.triggers import cron
+from functions.runtime.triggers import cron, sends
 from functions.store.events import Outbox
+from functions.tasks.events import REMINDER_EVENTS, TASK_EVENTS
 
 USERS = 200
 """Users a round."""
 
 
 @cron("outbox-tick", "@every 5s")
+@sends(TASK_EVENTS, REMINDER_EVENTS)
 def publish_outbox(outbox: Outbox, sidecar: Sidecar, settings: Settings, now: datetime) -> None:
     if settings.broker == "in-memory":
         outbox.replay_unseen(now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from functions.runtime.channels import Channels
-from functions.runtime.triggers import on
+from functions.runtime.triggers import on, sends
 from functions.store.reminders import Reminders
 from functions.tasks.errors import Unavailable, Undeliverable
 from functions.tasks.events import (
@@ -13,6 +13,7 @@ from functions.tasks.events import (
     NOTIFICATION_SEND,
     NOTIFICATION_WEB_PUSH,
     NOTIFICATION_WEBHOOK,
+    REMINDER_EVENTS,
     NotificationSend,
 )
 
@@ -23,6 +24,7 @@ LONGEST_WAIT = timedelta(hours=1)
 @on(NOTIFICATION_SEND, dead_letter=NOTIFICATION_DLQ)
 @on(NOTIFICATION_WEB_PUSH, dead_letter=NOTIFICATION_DLQ)
 @on(NOTIFICATION_WEBHOOK, dead_letter=NOTIFICATION_DLQ)
+@sends(REMINDER_EVENTS)
 def push_notification(event: NotificationSend, reminders: Reminders, channels: Channels, now: datetime) -> None:
     for delivery in reminders.begin_attempts([event.delivery], now):
         try:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 
 from functions.runtime.sidecar import Sidecar
-from functions.runtime.triggers import on
+from functions.runtime.triggers import on, sends
 from functions.store.reminders import Reminders
 from functions.tasks.delivery import messages, route, sort_out
-from functions.tasks.events import REMINDER_DUE, SEND_TOPICS, ReminderDue
+from functions.tasks.events import REMINDER_DUE, REMINDER_EVENTS, SEND_TOPICS, ReminderDue
 
 
 @on(REMINDER_DUE)
+@sends(REMINDER_EVENTS, *SEND_TOPICS.values())
 def route_reminder(event: ReminderDue, reminders: Reminders, sidecar: Sidecar, now: datetime) -> None:
     wanted = route(event.reminders, reminders.recipients(event.reminders), now)
     due, unwanted = sort_out(reminders.plan_deliveries(wanted, now), wanted, now)

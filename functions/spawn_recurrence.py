@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from functions.runtime.triggers import on
+from functions.runtime.triggers import on, sends
 from functions.store.tasks import Tasks
 from functions.tasks.events import TASK_EVENTS, Changes, caller_of
 from functions.tasks.planning import plan_next
 
 
 @on(TASK_EVENTS)
+@sends(TASK_EVENTS)
 def spawn_recurrence(changes: Changes, tasks: Tasks, now: datetime) -> None:
     for event in changes.events:
         if event.type != "task.completed":

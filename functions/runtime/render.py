@@ -6,6 +6,7 @@
     dapr.yaml                                    `dapr run -f .`: Kafka, an app and a sidecar a function
     dapr-embedded.yaml                           `make run`: all functions in one app, the broker in its sidecar
     docs/openapi.json                            the public API
+    docs/asyncapi.json, docs/events/             the topics, and the schemas of messages and events
 
 With --check nothing is written: the exit status says whether a file is stale.
 """
@@ -21,6 +22,8 @@ from typing import Any
 
 import yaml
 
+from functions.runtime.asyncapi import asyncapi
+from functions.runtime.event_schemas import event_schemas
 from functions.runtime.openapi import openapi
 from functions.runtime.triggers import Function, Http, Topic, load
 
@@ -29,6 +32,8 @@ HOST = "tickler"
 """The app-id of a host that holds all functions."""
 GATEWAY = "gateway"
 """The app-id of the sidecar without an app that the edge invokes the functions through."""
+EVENTS = "docs/events"
+"""The folder of the schemas; it holds nothing else."""
 
 NOTE = "# Rendered from the functions' triggers by `make render`. Do not edit.\n"
 
@@ -171,6 +176,15 @@ def _run_file(components: str, env: dict[str, str], apps: list[dict[str, Any]]) 
     return NOTE + _documents([document])
 
 
+def event_files(functions: list[Function]) -> dict[str, str]:
+    """A file a schema, by its path."""
+    return {f"{EVENTS}/{name}.json": _json(schema) for name, schema in event_schemas(functions).items()}
+
+
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
 def _documents(documents: list[dict[str, Any]]) -> str:
     text: str = yaml.safe_dump_all(documents, sort_keys=False, width=120, explicit_start=len(documents) > 1)
     return text
@@ -182,18 +196,26 @@ RENDERED: dict[str, Callable[[list[Function]], str]] = {
     "bindings/cron.yaml": cron_bindings,
     "dapr.yaml": dapr_yaml,
     "dapr-embedded.yaml": dapr_embedded_yaml,
-    "docs/openapi.json": lambda functions: json.dumps(openapi(functions), indent=2, ensure_ascii=False) + "\n",
+    "docs/openapi.json": lambda functions: _json(openapi(functions)),
+    "docs/asyncapi.json": lambda functions: _json(asyncapi(functions)),
 }
 
 
-def stale(root: Path = ROOT) -> list[str]:
-    """The rendered files that do not say what the declarations say."""
+def rendered() -> dict[str, str]:
+    """What every rendered file says, by its path."""
     functions = load()
-    return [
-        name
-        for name, render in RENDERED.items()
-        if not (root / name).exists() or (root / name).read_text() != render(functions)
-    ]
+    return {name: render(functions) for name, render in RENDERED.items()} | event_files(functions)
+
+
+def stale(root: Path = ROOT) -> list[str]:
+    """The rendered files that do not say what the declarations say, and those of EVENTS that nothing declares."""
+    files = rendered()
+    differ = [name for name, text in files.items() if not (root / name).exists() or (root / name).read_text() != text]
+    return differ + [name for name in _events(root) if name not in files]
+
+
+def _events(root: Path) -> list[str]:
+    return sorted(str(path.relative_to(root)) for path in (root / EVENTS).glob("*"))
 
 
 def main(arguments: list[str]) -> int:
@@ -202,9 +224,13 @@ def main(arguments: list[str]) -> int:
         for name in names:
             print(f"{name} is stale: run `make render` and commit it", file=sys.stderr)
         return 1 if names else 0
-    functions = load()
+    files = rendered()
+    (ROOT / EVENTS).mkdir(exist_ok=True)
     for name in names:
-        (ROOT / name).write_text(RENDERED[name](functions))
+        if name in files:
+            (ROOT / name).write_text(files[name])
+        else:
+            (ROOT / name).unlink()
         print(f"rendered {name}")
     return 0
 

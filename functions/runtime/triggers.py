@@ -61,6 +61,8 @@ class Function:
     name: str
     handler: Callable[..., Any]
     triggers: tuple[Trigger, ...]
+    sends: tuple[str, ...] = ()
+    """The topics that it publishes on."""
 
     @property
     def https(self) -> list[Http]:
@@ -119,6 +121,17 @@ def cron(binding: str, schedule: str) -> Callable[[Handler], Handler]:
     return _declare(Cron(binding, schedule))
 
 
+def sends(*topics: str) -> Callable[[Handler], Handler]:
+    """Says which topics the function publishes on, by itself or by the changes that it writes: for the AsyncAPI
+    document. tests/contract holds each function to it."""
+
+    def decorate(handler: Handler) -> Handler:
+        handler.__dict__["sends"] = topics
+        return handler
+
+    return decorate
+
+
 def names() -> list[str]:
     """The app-ids of all functions: the modules of the package `functions`, without importing them."""
     import functions
@@ -143,4 +156,4 @@ def load(wanted: Iterable[str] = ()) -> list[Function]:
 def _function(name: str) -> Function:
     module = importlib.import_module(f"functions.{name.replace('-', '_')}")
     handler = getattr(module, name.replace("-", "_"))
-    return Function(name, handler, handler.triggers)
+    return Function(name, handler, handler.triggers, getattr(handler, "sends", ()))

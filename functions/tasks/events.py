@@ -49,10 +49,8 @@ class Changes(Event):
     """On `task.events` and `reminder.events`: a run of one user's change log, in order, so that a consumer that
     is behind catches up by fewer, longer messages.
 
-    On `task.events`: task.created, task.updated, task.completed, task.reopened, task.skipped, task.deleted (with
-    `data.task` and, where it changed, `data.changes`: field -> [old, new]), tag.created, tag.updated, tag.deleted
-    (`data.tag`). On `reminder.events`: reminder.sent, reminder.failed (`data.reminder`, and what was delivered
-    where and when), reminder.snoozed, reminder.cancelled (`data.reminder`, and `data.task`, whose version grew).
+    `type` says what `data` has (functions/tasks/event_data.py, docs/events). On `task.events` are those of tasks and
+    tags, on `reminder.events` those of reminders. A type that a consumer does not know is not for it.
     """
 
     events: Annotated[list[ChangeEvent], Field(min_length=1)]
@@ -126,10 +124,10 @@ def topic_of(event_type: str) -> str:
 
 
 def details_of(event: ChangeEvent) -> dict[str, Any]:
-    """What the activity log keeps of a change: enough to read it years later, without the whole task."""
-    data = event.data
-    if event.entity_type == "task":
-        task = data["task"]
+    """What the activity log keeps of a change: enough to read it years later, without the whole task. Of a type that
+    is not known here, all that it says beside the task."""
+    task = event.data.get("task")
+    if event.entity_type == "task" and isinstance(task, dict):
         kept = {name: task.get(name) for name in ("title", "due_date", "recurrence_id", "occurrence", "version")}
-        return kept | ({"changes": data["changes"]} if "changes" in data else {})
-    return {name: value for name, value in data.items() if name != "task"}
+        return kept | ({"changes": event.data["changes"]} if "changes" in event.data else {})
+    return {name: value for name, value in event.data.items() if name != "task"}

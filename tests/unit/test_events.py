@@ -136,6 +136,12 @@ def test_the_log_keeps_all_that_is_said_of_a_tag_or_a_reminder() -> None:
         assert details_of(change(entity_type=kind, data=data)) == data
 
 
+@pytest.mark.parametrize("data", [{}, {"moon": "full"}, {"task": None, "moon": "full"}], ids=str)
+def test_the_log_keeps_what_an_unknown_type_says(data: dict[str, Any]) -> None:
+    kept = details_of(change(type="task.exploded", data=data))
+    assert kept == {name: value for name, value in data.items() if name != "task"}
+
+
 def test_a_due_reminder_goes_to_every_channel_unless_it_names_one() -> None:
     assert DueReminder.model_validate(_REMINDER).delivery_channel == "all"
     with pytest.raises(ValidationError):

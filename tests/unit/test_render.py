@@ -66,15 +66,15 @@ def test_no_rendered_file_is_stale() -> None:
 
 
 class TestStale:
-    def test_names_what_is_missing_or_differs(self, tmp_path: Path) -> None:
-        functions = load()
-        for name, text in render.RENDERED.items():
+    def test_names_what_is_missing_differs_or_is_left_over(self, tmp_path: Path) -> None:
+        for name, text in render.rendered().items():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).write_text(text(functions))
+            (tmp_path / name).write_text(text)
         assert render.stale(tmp_path) == []
         (tmp_path / "dapr.yaml").unlink()
         (tmp_path / "bindings/cron.yaml").write_text("changed")
-        assert sorted(render.stale(tmp_path)) == ["bindings/cron.yaml", "dapr.yaml"]
+        (tmp_path / "docs/events/task.exploded.json").write_text("{}")
+        assert sorted(render.stale(tmp_path)) == ["bindings/cron.yaml", "dapr.yaml", "docs/events/task.exploded.json"]
 
     def test_makes_check_fail_with_a_line_for_each_and_writes_nothing(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -88,11 +88,16 @@ class TestStale:
     def test_is_mended_by_rendering(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         for name in render.RENDERED:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        monkeypatch.setattr(render, "stale", lambda: list(render.RENDERED))
+        left_over = tmp_path / "docs/events/task.exploded.json"
+        left_over.parent.mkdir()
+        left_over.write_text("{}")
+        found = render.stale(tmp_path)
+        monkeypatch.setattr(render, "stale", lambda: found)
         monkeypatch.setattr(render, "ROOT", tmp_path)
         assert render.main([]) == 0
         monkeypatch.undo()
         assert render.stale(tmp_path) == []
+        assert not left_over.exists()
 
 
 class TestRoutes:

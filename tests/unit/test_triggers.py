@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 import functions
-from functions.runtime.triggers import Cron, Function, Http, Topic, cron, http, load, names, on
+from functions.runtime.triggers import Cron, Function, Http, Topic, cron, http, load, names, on, sends
 from functions.tasks import events
 
 CATALOGUE = load()
@@ -27,6 +27,7 @@ def by_name(function: Function) -> str:
 @http("PUT", "/api/things/{thing_id}", replace=True)
 @on("thing.create", dead_letter="thing.dlq")
 @cron("thing-tick", "@every 2s")
+@sends("thing.events")
 def manage_things() -> None: ...
 
 
@@ -47,6 +48,10 @@ class TestDeclaring:
     def test_leaves_the_handler_as_it_is(self) -> None:
         manage_things()
         assert manage_things.__name__ == "manage_things"
+
+    def test_counts_what_it_sends_as_no_trigger(self) -> None:
+        assert manage_things.__dict__["sends"] == ("thing.events",)
+        assert {function.name: function.sends for function in CATALOGUE}["due-reminders"] == (events.REMINDER_DUE,)
 
     def test_sorts_them_by_kind(self) -> None:
         function = of(manage_things)
