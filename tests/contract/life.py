@@ -10,6 +10,7 @@ from uuid import UUID
 
 from functions.runtime.channels import Channels
 from functions.runtime.inputs import Services, bind
+from functions.runtime.limits import Limits
 from functions.runtime.settings import Settings
 from functions.runtime.sidecar import Sidecar
 from functions.runtime.triggers import load
@@ -18,7 +19,7 @@ from functions.store.reminders import Reminders
 from functions.store.tags import Tags
 from functions.store.tasks import Tasks
 from functions.tasks.devices import Registration
-from functions.tasks.errors import Undeliverable
+from functions.tasks.errors import Unavailable, Undeliverable
 from functions.tasks.events import ChangeEvent, Changes, Event, NotificationSend, ReminderDue, topic_of
 from tests.store.world import World
 
@@ -34,6 +35,9 @@ class Recorder(Sidecar):
         self.topics: set[str] = set()
         self.messages: list[Event] = []
         self.changes: list[ChangeEvent] = []
+
+    def state(self, key: str) -> tuple[bytes, str]:
+        raise Unavailable("there is no state store")
 
     def publish(self, topic: str, messages: Sequence[Any]) -> None:
         self.topics.add(topic)
@@ -73,6 +77,7 @@ class Life:
             Outbox: world.outbox,
             Sidecar: self.sidecar,
             Channels: Refusing(),
+            Limits: Limits(self.sidecar),
             Settings: Settings(),
         }
         self._functions = {function.name: function for function in load()}
