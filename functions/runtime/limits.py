@@ -21,6 +21,11 @@ class Limit:
     window: timedelta
 
 
+SLACK = 1_000_000
+"""Microseconds by which a request may be early. Requests that come at once have read the clock in another order than
+they are counted in, or another replica's clock; with this all of a limit passes at once, and still not one more."""
+
+
 class Limits:
     """Counts requests in the Dapr state store, so that all replicas of a function have one count.
 
@@ -60,9 +65,10 @@ def admit(limit: Limit, free_at: int, now: int) -> int:
     Raises TooManyRequests.
     """
     window = _microseconds(limit.window)
+    interval = _interval(limit)
     # No later than a window from now, whatever the clock of another replica said.
-    after = min(max(free_at, now), now + window) + _interval(limit)
-    if after > now + window:
+    after = min(max(free_at, now), now + window) + interval
+    if after > now + window + min(SLACK, interval // 2):
         raise TooManyRequests((after - window - now) / 1_000_000)
     return after
 

@@ -116,16 +116,6 @@ class Sidecar:
             logger().warning("publish_failed", topic=topic, failed=len(answer.failedEntries))
             raise Unavailable("the broker does not answer: try again")
 
-    def secret(self, name: str) -> str:
-        """A secret of the component `secrets`. Raises Unavailable where the store does not have it."""
-        try:
-            answer = self._stub.GetSecret(
-                api_v1.GetSecretRequest(store_name="secrets", key=name), timeout=TIMEOUT, metadata=self._metadata
-            )
-        except grpc.RpcError as error:
-            raise Unavailable(f"the secret {name} cannot be read") from error
-        return next(iter(answer.data.values()), "")
-
     def state(self, key: str) -> tuple[bytes, str]:
         """A record of the component `state`, and its ETag; both empty where there is none. Raises Unavailable."""
         try:
@@ -133,7 +123,7 @@ class Sidecar:
                 api_v1.GetStateRequest(store_name=STATE, key=key), timeout=STATE_TIMEOUT, metadata=self._metadata
             )
         except grpc.RpcError as error:
-            raise _no_state(error) from error
+            raise Unavailable(f"the state store does not answer: {error.code().name}") from error
         return answer.data, answer.etag
 
     def save_state(self, key: str, data: bytes, etag: str, seconds: int) -> bool:
@@ -159,12 +149,8 @@ class Sidecar:
             # (components-contrib 1.16 state/redis/redis.go).
             if error.code() in (grpc.StatusCode.ABORTED, grpc.StatusCode.INTERNAL):
                 return False
-            raise _no_state(error) from error
+            raise Unavailable(f"the state store does not answer: {error.code().name}") from error
         return True
-
-
-def _no_state(error: grpc.RpcError) -> Unavailable:
-    return Unavailable(f"the state store does not answer: {error.code().name}")
 
 
 def _metadata(message: Message) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from confluent_kafka.admin import (
 from tests.delivery.certificates import contexts
 from tests.support.waiting import eventually
 from tools import kafka
+from tools.console import REPOSITORY
 from tools.options import LOOPBACK
 from tools.ports import free_ports
 
@@ -31,24 +31,28 @@ class SecuredKafka:
     """`brokers` takes SASL over TLS; tests look at it by a listener without either."""
 
     def __init__(self, folder: Path) -> None:
-        port, plain, self._controller = free_ports(3)
-        self.brokers, self._plain = f"{LOOPBACK}:{port}", f"{LOOPBACK}:{plain}"
         contexts(folder, LOOPBACK)
         self._keystore = folder / "certificate.pem"
         self.authority = folder / "authority.pem"
         self.authority.write_text(self._keystore.read_text().partition("-----BEGIN PRIVATE KEY-----")[0])
         self._folder = folder
-        self.admin = AdminClient({"bootstrap.servers": self._plain, "log_level": 0})
+        self._properties = folder / "server.properties"
+        self._choose_ports()
 
-    def settings(self) -> dict[str, str]:
+    def _choose_ports(self) -> None:
+        self.brokers, plain, controller = (f"{LOOPBACK}:{port}" for port in free_ports(3))
+        self.admin = AdminClient({"bootstrap.servers": plain, "log_level": 0})
+        self._properties.write_text(kafka.text(self._settings(plain, controller)))
+
+    def _settings(self, plain: str, controller: str) -> dict[str, str]:
         users = " ".join(f'user_{name}="{password}"' for name, password in PLAIN_USERS.items())
         login = "org.apache.kafka.common.security"
         return {
             **kafka.SETTINGS,
-            "listeners": f"SASL_SSL://{self.brokers},PLAINTEXT://{self._plain},CONTROLLER://{LOOPBACK}:{self._controller}",
-            "advertised.listeners": f"SASL_SSL://{self.brokers},PLAINTEXT://{self._plain}",
+            "listeners": f"SASL_SSL://{self.brokers},PLAINTEXT://{plain},CONTROLLER://{controller}",
+            "advertised.listeners": f"SASL_SSL://{self.brokers},PLAINTEXT://{plain}",
             "listener.security.protocol.map": "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "controller.quorum.voters": f"{kafka.SETTINGS['node.id']}@{LOOPBACK}:{self._controller}",
+            "controller.quorum.voters": f"{kafka.SETTINGS['node.id']}@{controller}",
             "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
             "listener.name.sasl_ssl.plain.sasl.jaas.config": f"{login}.plain.PlainLoginModule required {users};",
             "listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config": f"{login}.scram.ScramLoginModule required;",
@@ -60,14 +64,16 @@ class SecuredKafka:
     @contextlib.contextmanager
     def running(self) -> Iterator[SecuredKafka]:
         classes = str(kafka.obtain() / "*")
-        java: list[str | Path] = ["java", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classes]
-        properties = self._folder / "server.properties"
-        properties.write_text(kafka.text(self.settings()))
-        form = [*java, "kafka.tools.StorageTool", "format", "--cluster-id=MkU3OEVBNTcwNTJENDM2Qg", "-c", properties]
-        subprocess.run(form, check=True, capture_output=True, env=os.environ)
-        with (self._folder / "server.log").open("wb") as log:
+        log4j2 = f"-Dlog4j2.configurationFile={REPOSITORY / 'tools/kafka/log4j2.properties'}"
+        java: list[str | Path] = ["java", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", log4j2]
+        java += ["-cp", classes]
+        form = [*java, "kafka.tools.StorageTool", "format", "--cluster-id=MkU3OEVBNTcwNTJENDM2Qg"]
+        subprocess.run([*form, "-c", self._properties], check=True, capture_output=True)
+        self._choose_ports()  # again: by now somebody may have those
+        said = self._folder / "server.log"
+        with said.open("wb") as log:
             server = subprocess.Popen(
-                [*java, "kafka.Kafka", properties],
+                [*java, "kafka.Kafka", self._properties],
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -75,7 +81,8 @@ class SecuredKafka:
                 start_new_session=True,
             )
         try:
-            eventually(self._answers, timeout=60, what="Kafka answers")
+            eventually(lambda: server.poll() is not None or self._answers(), timeout=60, what="Kafka answers")
+            assert server.poll() is None, f"Kafka ended: {said.read_text()[-3000:]}"
             scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
             user = UserScramCredentialUpsertion(SCRAM_USER, scram, SCRAM_PASSWORD.encode())
             for answer in self.admin.alter_user_scram_credentials([user]).values():

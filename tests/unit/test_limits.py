@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from functions.manage_devices import NEW_DEVICES, TESTS
 from functions.redrive_notifications import REDRIVES
-from functions.runtime.limits import Limit, admit
+from functions.runtime.limits import SLACK, Limit, admit
 from functions.tasks.errors import TooManyRequests
 
 NOW = 1_800_000_000_000_000
@@ -24,6 +24,14 @@ LIMITS = st.builds(
 
 def window_of(limit: Limit) -> int:
     return limit.window // timedelta(microseconds=1)
+
+
+def interval_of(limit: Limit) -> int:
+    return window_of(limit) // limit.count
+
+
+def slack_of(limit: Limit) -> int:
+    return min(SLACK, interval_of(limit) // 2)
 
 
 def let_through(limit: Limit, times: list[int]) -> list[int]:
@@ -57,7 +65,15 @@ def test_in_no_stretch_of_time_more_pass_than_were_saved_up_and_came_anew(limit:
     passed = let_through(limit, [NOW + sum(steps[: index + 1]) for index in range(len(steps))])
     for first, begin in enumerate(passed):
         for last, end in enumerate(passed[first:], first):
-            assert last - first + 1 <= limit.count + (end - begin) / (window // limit.count)
+            assert last - first + 1 <= limit.count + (end - begin + slack_of(limit)) / interval_of(limit)
+
+
+@given(LIMITS, st.data())
+def test_at_once_the_limit_passes_whatever_clock_each_request_has_read(limit: Limit, data: st.DataObject) -> None:
+    extra = data.draw(st.integers(1, 5))
+    clocks = st.integers(NOW, NOW + slack_of(limit))
+    times = data.draw(st.lists(clocks, min_size=limit.count + extra, max_size=limit.count + extra))
+    assert len(let_through(limit, times)) == limit.count
 
 
 @given(LIMITS, st.floats(0, 0.999))
@@ -71,7 +87,7 @@ def test_a_refused_request_passes_when_it_was_told_and_not_before(limit: Limit, 
     assert 0 < wait <= window_of(limit)
     admit(limit, free_at, NOW + wait)
     with pytest.raises(TooManyRequests):
-        admit(limit, free_at, NOW + int((wait - 1) * share))
+        admit(limit, free_at, NOW + int((wait - slack_of(limit) - 1) * share))
 
 
 @given(LIMITS)
