@@ -10,15 +10,15 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from pydantic import ValidationError
 
-from functions.runtime.topics import KafkaSettings
+from functions.runtime.topics import KafkaSettings, said
 from tools import cache
 from tools.console import REPOSITORY, OperatorError, Progress, step
 from tools.options import LOOPBACK
@@ -53,11 +53,17 @@ again once its session has ended: with Kafka's own 9 s it is away for 12.
 """
 _MODULE = REPOSITORY / "tools" / "kafka"
 _JAVA_NEEDED = 17
+_CHECK_SECONDS = 10
+_ANSWER_SECONDS = 30
+_COORDINATOR_AWAY = {
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+}
+"""A group's coordinator, for moments after a start."""
 HEAP = "-Xmx512m"
 _JVM = (HEAP, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError")
 """Small and soon up, for one machine."""
-_UNCOMMITTED = -1001
-"""librdkafka's RD_KAFKA_OFFSET_INVALID."""
 _OTHERWISE = "or set TICKLER_KAFKA_BROKERS to a Kafka of your own"
 
 
@@ -101,11 +107,9 @@ def check(brokers: str) -> None:
     try:
         settings = KafkaSettings(brokers=brokers)
     except ValidationError as error:
-        problem = error.errors(include_input=False, include_url=False)[0]
-        name = "_".join(["TICKLER_KAFKA", *(str(part).upper() for part in problem["loc"])])
-        raise OperatorError(f"{name}: {problem['msg']}; {mend}") from None
+        raise OperatorError(f"{said(error, 'TICKLER_KAFKA_')}; {mend}") from None
     try:
-        settings.admin().list_topics(timeout=10)
+        settings.admin().list_topics(timeout=_CHECK_SECONDS)
     except KafkaException as error:
         raise OperatorError(
             f"Kafka of TICKLER_KAFKA_BROKERS does not answer at {brokers}: {error.args[0].str()}; {mend}"
@@ -118,24 +122,40 @@ def lag(brokers: str, group: str, topics: Iterable[str] = ()) -> dict[tuple[str,
     Of the topics that the group has committed offsets of, and of `topics`. Kafka leaves out partitions without a
     commit: there it is all that they hold. Raises confluent_kafka.KafkaException.
     """
-    admin = KafkaSettings(brokers=brokers).admin()
-    answer = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=30)
-    partitions = answer[group].result().topic_partitions or []
-    committed = {(each.topic, each.partition): each.offset for each in partitions if each.offset != _UNCOMMITTED}
-    known = admin.list_topics(timeout=30).topics
-    names = {topic for topic, _ in committed} | set(topics)
-    keys = [(name, partition) for name in sorted(names & known.keys()) for partition in known[name].partitions]
-    ends = _offsets(admin, keys, OffsetSpec.latest())  # type: ignore[no-untyped-call]
-    starts = _offsets(admin, [key for key in keys if key not in committed], OffsetSpec.earliest())  # type: ignore[no-untyped-call]
-    return {key: ends[key] - committed.get(key, starts.get(key, 0)) for key in keys}
+    # AdminClient.list_consumer_group_offsets would be for this, but the answer that the coordinator is elsewhere, as
+    # right after a crash, makes librdkafka 2.16 dereference a null pointer. This consumer never joins the group.
+    consumer = Consumer({**KafkaSettings(brokers=brokers).options(), "group.id": group, "enable.auto.commit": False})
+    try:
+        known = consumer.list_topics(timeout=_ANSWER_SECONDS).topics
+        partitions = [
+            TopicPartition(name, partition)
+            for name, topic in sorted(known.items())
+            for partition in topic.partitions
+            if not name.startswith("__")
+        ]
+        committed = _committed(consumer, partitions)
+        wanted = {each.topic for each in committed if each.offset >= 0} | set(topics)
+        return {(each.topic, each.partition): _lag(consumer, each) for each in committed if each.topic in wanted}
+    finally:
+        consumer.close()
 
 
-def _offsets(admin: AdminClient, keys: Iterable[tuple[str, int]], spec: OffsetSpec) -> dict[tuple[str, int], int]:
-    wanted = {TopicPartition(topic, partition): spec for topic, partition in keys}
-    if not wanted:
-        return {}
-    answers = admin.list_offsets(wanted, request_timeout=30)
-    return {(each.topic, each.partition): answer.result().offset for each, answer in answers.items()}
+def _committed(consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
+    deadline = time.monotonic() + _ANSWER_SECONDS
+    while True:
+        try:
+            return consumer.committed(partitions, timeout=_ANSWER_SECONDS)
+        except KafkaException as error:
+            if error.args[0].code() not in _COORDINATOR_AWAY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)
+
+
+def _lag(consumer: Consumer, committed: TopicPartition) -> int:
+    if committed.error:
+        raise KafkaException(committed.error)
+    start, end = consumer.get_watermark_offsets(committed, timeout=_ANSWER_SECONDS)
+    return end - (committed.offset if committed.offset >= 0 else start)
 
 
 def server_settings(port: int, controller: int, folder: Path | str, *, listen: str = LOOPBACK) -> dict[str, str]:

@@ -7,6 +7,7 @@ a setting, the table or a topic has to be changed first.
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -33,16 +34,17 @@ _WAIT_SECONDS = 60
 _ANSWER_SECONDS = 30
 _RETENTION = "retention.ms"
 _BROKER = r"(\[[0-9A-Fa-f:]+\]|[^\s,:/]+):\d+"
+_PREFIX = "TICKLER_KAFKA_"
 
 
 class KafkaSettings(BaseSettings):
     """How to reach Kafka, from the environment: `TICKLER_KAFKA_BROKERS` and so on."""
 
     model_config = SettingsConfigDict(
-        env_prefix="TICKLER_KAFKA_", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+        env_prefix=_PREFIX, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
     )
 
-    brokers: str = Field(default="", pattern=rf"^{_BROKER}(,{_BROKER})*$", description="host:port[,host:port]")
+    brokers: str = Field(default="", description="host:port[,host:port]")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     username: str = ""
@@ -54,12 +56,14 @@ class KafkaSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _whole(self) -> KafkaSettings:
+        if not re.fullmatch(rf"{_BROKER}(,{_BROKER})*", self.brokers):
+            raise ValueError(f"{_PREFIX}BROKERS must be host:port[,host:port]")
         if self.security_protocol.startswith("SASL") != bool(self.username):
-            raise ValueError("security_protocol SASL_... and username go together")
+            raise ValueError(f"{_PREFIX}SECURITY_PROTOCOL=SASL_... and {_PREFIX}USERNAME go together")
         return self
 
-    def admin(self) -> AdminClient:
-        """A client that reports only by exceptions; nothing connects yet."""
+    def options(self) -> dict[str, str | int | float | bool]:
+        """Those of any client of librdkafka; errors are told by exceptions only."""
         options: dict[str, str | int | float | bool] = {
             "bootstrap.servers": self.brokers,
             "security.protocol": self.security_protocol,
@@ -74,7 +78,11 @@ class KafkaSettings(BaseSettings):
             }
         if self.ca_file:
             options["ssl.ca.location"] = self.ca_file
-        return AdminClient(options)
+        return options
+
+    def admin(self) -> AdminClient:
+        """A client that has yet to connect."""
+        return AdminClient(self.options())
 
 
 class TopicConfig(BaseModel):
@@ -118,7 +126,7 @@ def read_table(path: Path = TABLE) -> dict[str, TopicConfig]:
     except (OSError, yaml.YAMLError) as error:
         raise TopicsError(f"{path}: {' '.join(str(error).split())}") from error
     except ValidationError as error:
-        raise TopicsError(f"{path}: {_first(error)}") from error
+        raise TopicsError(f"{path}: {said(error)}") from error
 
 
 def check_partitions(table: Mapping[str, TopicConfig], found: Mapping[str, Found]) -> None:
@@ -224,24 +232,26 @@ def wait_for_brokers(admin: AdminClient, seconds: float) -> None:
             time.sleep(0.1)
 
 
-def _first(error: ValidationError) -> str:
-    """The first thing that is wrong, without the value: it may be a password."""
+def said(error: ValidationError, prefix: str = "") -> str:
+    """The first thing that is wrong, in a line, without the value: it may be a password.
+
+    `prefix` is that of environment variables, where these are what is wrong.
+    """
     problem = error.errors(include_input=False, include_url=False)[0]
     place = ".".join(str(part) for part in problem["loc"])
-    return f"{place}: {problem['msg']}" if place else problem["msg"]
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{prefix + place.upper() if prefix else place}: {message}" if place else message
 
 
 def main(arguments: list[str]) -> int:
     try:
         settings = KafkaSettings()
-        if not settings.brokers:
-            raise TopicsError("set TICKLER_KAFKA_BROKERS to host:port[,host:port]")
         table = read_table(Path(arguments[0]) if arguments else TABLE)
         admin = settings.admin()
         wait_for_brokers(admin, _WAIT_SECONDS)
         print("\n".join(apply(admin, table, replication=settings.replication)))
     except ValidationError as error:
-        print(f"topics: TICKLER_KAFKA_ setting {_first(error)}", file=sys.stderr)
+        print(f"topics: {said(error, _PREFIX)}", file=sys.stderr)
         return 2
     except TopicsError as error:
         for line in str(error).splitlines():

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.supervising import supervised
 from tests.support.waiting import eventually
 from tools.console import OperatorError
 from tools.processes import Child, StopAsked, Supervisor, describe_status, last_error, record, stop_orphans
@@ -27,13 +28,8 @@ STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEE
 @pytest.fixture
 def supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Supervisor]:
     monkeypatch.delenv("MAKELEVEL", raising=False)
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.getsignal(number) for number in signals]
-    supervisor = Supervisor(tmp_path)
-    yield supervisor
-    supervisor.stop()
-    for number, handler in zip(signals, before, strict=True):
-        signal.signal(number, handler)
+    with supervised(tmp_path) as supervisor:
+        yield supervisor
 
 
 def start(supervisor: Supervisor, name: str, script: str, *, grace: float = 5) -> Child:
