@@ -152,6 +152,16 @@ class Sidecar:
             raise Unavailable(f"the state store does not answer: {error.code().name}") from error
         return True
 
+    def secret(self, name: str) -> str:
+        """A secret of the component `secrets`. Raises Unavailable where the store does not have it."""
+        try:
+            answer = self._stub.GetSecret(
+                api_v1.GetSecretRequest(store_name="secrets", key=name), timeout=TIMEOUT, metadata=self._metadata
+            )
+        except grpc.RpcError as error:
+            raise Unavailable(f"the secret {name} cannot be read") from error
+        return next(iter(answer.data.values()), "")
+
 
 def _metadata(message: Message) -> dict[str, str]:
     return {"partitionKey": message.key, "cloudevent.id": message.identity}
