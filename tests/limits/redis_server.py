@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import redis
@@ -69,7 +70,7 @@ class RedisServer:
 def tls_in_front(port: int, context: ssl.SSLContext) -> Iterator[str]:
     """host:port of a server that takes TLS and hands everything on to a loopback port, as managed Redis has it. (The
     Redis of the tests is built without TLS.)"""
-    loop = asyncio.new_event_loop()
+    listening: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]] = Future()
 
     async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
@@ -82,11 +83,17 @@ def tls_in_front(port: int, context: ssl.SSLContext) -> Iterator[str]:
         behind_reader, behind_writer = await asyncio.open_connection(LOOPBACK, port)
         await asyncio.gather(copy(reader, behind_writer), copy(behind_reader, writer))
 
-    server = loop.run_until_complete(asyncio.start_server(serve, LOOPBACK, 0, ssl=context))
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    async def listen() -> None:
+        stop = asyncio.Event()
+        server = await asyncio.start_server(serve, LOOPBACK, 0, ssl=context)
+        listening.set_result((asyncio.get_running_loop(), stop, server.sockets[0].getsockname()[1]))
+        await stop.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(listen()), daemon=True)
     thread.start()
+    loop, stop, chosen = listening.result(10)
     try:
-        yield f"{LOOPBACK}:{server.sockets[0].getsockname()[1]}"
+        yield f"{LOOPBACK}:{chosen}"
     finally:
-        loop.call_soon_threadsafe(loop.stop)
+        loop.call_soon_threadsafe(stop.set)
         thread.join()
