@@ -21,10 +21,11 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import psycopg
-from docker.errors import DockerException, ImageNotFound, NotFound
+from docker.errors import DockerException, NotFound
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.docker_client import DockerClient
+from testcontainers.core.exceptions import ContainerStartException
 
 from tools import kafka, redis
 from tools.console import OperatorError, Progress, step
@@ -128,7 +129,7 @@ class Containers:
         """Stops and removes what this object started, the last first. The volumes stay."""
         while self._started:
             container = self._started.pop()
-            with contextlib.suppress(*_FAILURES):
+            with contextlib.suppress(*_FAILURES, ContainerStartException):  # the latter: it was never made
                 container.get_wrapped_container().stop(timeout=_STOP_SECONDS)
                 container.stop()
 
@@ -140,6 +141,7 @@ class Containers:
             env=server.env,
             volumes=[(self.container(name), server.volume, "rw")],
             labels={"tickler": str(self._data)},
+            restart_policy={"Name": "on-failure", "MaximumRetryCount": 5},
         )
         if server.command:
             container.with_command(server.command)
@@ -174,7 +176,7 @@ class Containers:
             left.remove()
 
     def _pull(self, supervisor: Supervisor, image: str, otherwise: str) -> None:
-        with contextlib.suppress(ImageNotFound):
+        with contextlib.suppress(NotFound):
             self._client.images.get(image)
             return
         step(f"Docker pulls {image}")

@@ -77,7 +77,7 @@ def start(supervisor: Supervisor, data: Path, env: Mapping[str, str], port: int)
     folder = data / "kafka"
     if not folder.exists():
         _format(supervisor, folder, env, [java, "-cp", classes])
-    (controller,) = free_ports(1)
+    controller = next(each for each in free_ports(2) if each != port)
     properties = folder / "server.properties"
     properties.write_text(text(server_settings(port, controller, folder / "data")))
     command = [java, *_JVM, f"-Dlog4j2.configurationFile={_MODULE / 'log4j2.properties'}", "-cp", classes]

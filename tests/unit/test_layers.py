@@ -73,6 +73,11 @@ def test_only_the_runtime_knows_dapr(path: Path) -> None:
     assert strays(path, *DAPR) == []
 
 
+def test_only_the_topics_job_knows_kafka() -> None:
+    """Everything else speaks to the broker through Dapr."""
+    assert [name_of(path) for path in ROOT.rglob("*.py") if strays(path, "confluent_kafka")] == ["runtime/topics.py"]
+
+
 @pytest.mark.parametrize("path", capabilities(), ids=name_of)
 def test_functions_do_not_know_each_other(path: Path) -> None:
     others = tuple(f"functions.{other.stem}" for other in capabilities() if not other.stem.startswith("_"))
