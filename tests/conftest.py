@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Generator, Iterator
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -13,8 +13,12 @@ from hypothesis import settings
 
 from tests.support.client import Api, Client, Spelling
 from tests.support.system import System
+from tools.stack import Mode
 
 NewSystem = Callable[..., System]
+
+MODE = cast(Mode, os.environ.get("TICKLER_TEST_MODE") or "embedded")
+"""What the system runs on that all tests share: `TICKLER_TEST_MODE=kafka pytest tests/integration` has it on Kafka."""
 
 # Properties are tried without a deadline: the machine may be busy. CI tries the same examples each time, so that it
 # fails for a change and for nothing else; a developer's run explores.
@@ -25,7 +29,7 @@ settings.load_profile("tickler")
 @pytest.fixture(scope="session")
 def system() -> Iterator[System]:
     """The system that all tests share. At the end it must stop as Ctrl-C does, and leave no process."""
-    with System.running() as system:
+    with System.running(mode=MODE) as system:
         yield system
 
 

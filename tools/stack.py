@@ -134,6 +134,8 @@ class Stack:
 
     def _start_sidecars(self, daprd: Path, placed: Sequence[Placed]) -> None:
         step(f"sidecar of {placed[0][0].app_id}" if len(placed) == 1 else f"{len(placed)} sidecars")
+        for names in self._options.data.glob("names.db*"):
+            names.unlink()  # else what a killed run registered there would be found
         for app, ports in placed:
             command = sidecar.command(daprd, app, ports, allowed_origins=self._options.url())
             name = "daprd" if len(placed) == 1 else f"{app.app_id}-daprd"

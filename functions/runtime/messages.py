@@ -11,8 +11,8 @@ from functions.tasks.events import ChangeEvent, topic_of
 MESSAGE_BYTES = 500_000
 """A message is closed before it is longer; Kafka's own limit is 1 MB (max.message.bytes), and one event is far less."""
 
-BULK_BYTES = 2_000_000
-"""A bulk is closed before it is longer; a sidecar takes 4 MiB."""
+BULK_BYTES = 900_000
+"""A bulk is closed before it is longer; a sidecar takes 4 MiB, Event Hubs 1,046,528 bytes a request."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from functions.tasks.errors import Unavailable
 
 BATCH = 100
 """Events a transaction: what a crash at the wrong moment publishes twice."""
+BUSY = 0.05
+"""Seconds after which users are looked at again whom another publisher served."""
 
 
 class Publisher:
@@ -63,7 +65,10 @@ class Publisher:
             try:
                 while self._outbox.publish(users, self._sidecar.publish_changes, BATCH) == BATCH:
                     pass
-                pause = 0.0
+                # Another process may have read a user's events before these were committed, and have the lock still.
+                busy = self._outbox.pending(users)
+                self.wake(busy)
+                pause = BUSY if busy else 0.0
             except Unavailable as error:
                 if self._stopped:
                     return

@@ -35,6 +35,15 @@ class Outbox:
         )
         return [row["user_id"] for row in rows]
 
+    def pending(self, users: Iterable[UUID]) -> set[UUID]:
+        """Those of `users` that have unpublished events."""
+        rows = self._database.all(
+            "select user_id from unnest(%s::uuid[]) as u (user_id)"
+            " where exists (select from events e where e.user_id = u.user_id and e.published_at is null)",
+            (list(users),),
+        )
+        return {row["user_id"] for row in rows}
+
     def publish(self, users: Iterable[UUID], publish: Publish, limit: int = 500) -> int:
         """Publishes the unpublished events of `users` in order, through `publish`, and marks them.
 
