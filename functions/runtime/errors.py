@@ -14,6 +14,7 @@ from functions.tasks.errors import (
     DomainError,
     InvalidInput,
     NotFound,
+    Outage,
     StaleVersion,
     Unauthenticated,
     Unavailable,
@@ -27,6 +28,7 @@ _CODES: dict[type[DomainError], int] = {
     AlreadyExists: code_pb2.ALREADY_EXISTS,
     StaleVersion: code_pb2.ABORTED,
     Unavailable: code_pb2.UNAVAILABLE,
+    Outage: code_pb2.UNAVAILABLE,
     Undeliverable: code_pb2.FAILED_PRECONDITION,
 }
 _RETRY_SECONDS = 1
