@@ -17,7 +17,7 @@ run: venv ## Runs the product at http://127.0.0.1:8080 until Ctrl-C (TICKLER_POR
 demo: venv ## Sends the sample through the running product and checks what happens
 	@$(BIN)/python -m tools.demo
 
-redrive: venv ## Sends the notifications that could not be delivered again
+redrive: venv ## Tries again the notifications and messages that failed
 	@$(BIN)/python -m tools.redrive
 
 mail: venv ## Shows the mails that the local mail sink took

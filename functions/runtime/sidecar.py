@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 from uuid import UUID
 
 import grpc
@@ -12,6 +13,7 @@ from dapr.proto import api_service_v1, api_v1
 from functions.runtime.backlog import Backlog
 from functions.runtime.logs import logger
 from functions.runtime.settings import Settings
+from functions.tasks.dead_messages import DeadMessage, partition_key
 from functions.tasks.errors import Unavailable
 from functions.tasks.events import ChangeEvent, Changes, Event, topic_of
 
@@ -83,6 +85,35 @@ class Sidecar:
                 for user_id, run in users.items()
             ]
             self.publish(topic, messages)
+
+    def publish_again(self, topic: str, messages: Sequence[DeadMessage]) -> None:
+        """Publishes CloudEvents as they are, with the ids that they had. Raises Unavailable when one was not accepted:
+        any of the others may have been."""
+        common: dict[str, Any] = {"pubsub_name": self._settings.pubsub, "topic": topic}
+        content_type = "application/cloudevents+json"
+        options: dict[str, Any] = {"timeout": TIMEOUT, "metadata": self._metadata}
+        keyed = [(message.data, {"partitionKey": partition_key(message)}) for message in messages]
+        try:
+            if self._settings.broker == "durable":
+                entries = [
+                    api_v1.BulkPublishRequestEntry(
+                        entry_id=str(number), event=data, content_type=content_type, metadata=metadata
+                    )
+                    for number, (data, metadata) in enumerate(keyed)
+                ]
+                answer = self._stub.BulkPublishEventAlpha1(
+                    api_v1.BulkPublishRequest(**common, entries=entries), **options
+                )
+                if answer.failedEntries:
+                    raise Unavailable(f"the broker refuses a message: {answer.failedEntries[0].error}"[:300])
+            else:
+                for data, metadata in keyed:
+                    request = api_v1.PublishEventRequest(
+                        **common, data=data, data_content_type=content_type, metadata=metadata
+                    )
+                    self._stub.PublishEvent(request, **options)
+        except grpc.RpcError as error:
+            raise Unavailable("the broker does not answer: try again") from error
 
     def _single(self, topic: str, key: str, identity: str, data: bytes, timeout: float = TIMEOUT) -> None:
         self._stub.PublishEvent(
