@@ -20,7 +20,7 @@ run-kafka: venv ## The same on Kafka and Redis, a process and a sidecar a functi
 demo: venv ## Sends the sample through the running product and checks what happens
 	@$(BIN)/python -m tools.demo
 
-redrive: venv ## Sends the notifications that could not be delivered again
+redrive: venv ## Tries again the notifications and messages that failed
 	@$(BIN)/python -m tools.redrive
 
 mail: venv ## Shows the mails that the local mail sink took

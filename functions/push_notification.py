@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from functions.runtime.channels import Channels
+from functions.runtime.outages import Outages
 from functions.runtime.triggers import on, sends
 from functions.store.reminders import Reminders
 from functions.tasks.errors import Unavailable, Undeliverable
@@ -25,7 +27,9 @@ LONGEST_WAIT = timedelta(hours=1)
 @on(NOTIFICATION_WEB_PUSH, dead_letter=NOTIFICATION_DLQ)
 @on(NOTIFICATION_WEBHOOK, dead_letter=NOTIFICATION_DLQ)
 @sends(REMINDER_EVENTS)
-def push_notification(event: NotificationSend, reminders: Reminders, channels: Channels, now: datetime) -> None:
+def push_notification(
+    event: NotificationSend, reminders: Reminders, channels: Channels, outages: Outages, now: datetime
+) -> None:
     for delivery in reminders.begin_attempts([event.delivery], now):
         try:
             channels.send(delivery)
@@ -38,4 +42,5 @@ def push_notification(event: NotificationSend, reminders: Reminders, channels: C
             reminders.end_attempt(delivery, str(error))
             raise
         else:
-            reminders.record([delivery], "sent", datetime.now(UTC), event.correlation_id)
+            sent = partial(reminders.record, [delivery], "sent", datetime.now(UTC), event.correlation_id)
+            outages.sit_out(sent)  # else it would be sent again

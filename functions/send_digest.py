@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from functions.runtime.channels import DIGEST, Channels
 from functions.runtime.mailer import Mailer
+from functions.runtime.outages import Outages
 from functions.runtime.triggers import cron
 from functions.store.digests import Digests
 from functions.tasks.digest import digest_mail
@@ -18,7 +20,7 @@ USERS = 200
 
 
 @cron("digest-tick", "@every 15s")
-def send_digest(digests: Digests, mailer: Mailer, channels: Channels, now: datetime) -> None:
+def send_digest(digests: Digests, mailer: Mailer, channels: Channels, outages: Outages, now: datetime) -> None:
     while digests.plan(now, USERS) == USERS:
         pass
     end = now + TICK
@@ -34,5 +36,6 @@ def send_digest(digests: Digests, mailer: Mailer, channels: Channels, now: datet
             digests.record(digest, "pending", now, str(error))
             raise  # the server is down: the next tick goes on
         else:
-            digests.record(digest, "sent" if mail else "empty", datetime.now(UTC))
+            sent = partial(digests.record, digest, "sent" if mail else "empty", datetime.now(UTC))
+            outages.sit_out(sent)  # else it would be sent again
         now = datetime.now(UTC)

@@ -11,7 +11,7 @@ from typing import Any
 from functions.runtime.event_schemas import accepted, messages
 from functions.runtime.triggers import Function
 from functions.tasks.event_data import EVENT_DATA
-from functions.tasks.events import Changes, topic_of
+from functions.tasks.events import Changes, RawMessage, topic_of
 
 Document = dict[str, Any]
 
@@ -83,6 +83,13 @@ def _operation(action: str, function: Function, topic: str, models: dict[str, An
 
 
 def _message(name: str) -> Document:
+    if name == RawMessage.__name__:
+        return {
+            "name": name,
+            "description": "A message as it was on its own topic, byte for byte: mostly a CloudEvent.",
+            "contentType": "application/octet-stream",
+            "payload": {"type": "string", "format": "binary"},
+        }
     return {
         "name": name,
         "contentType": "application/cloudevents+json",

@@ -15,6 +15,7 @@ from functions.tasks.errors import (
     DomainError,
     InvalidInput,
     NotFound,
+    Outage,
     StaleVersion,
     TooManyRequests,
     Unauthenticated,
@@ -30,6 +31,7 @@ _CODES: dict[type[DomainError], int] = {
     StaleVersion: code_pb2.ABORTED,
     TooManyRequests: code_pb2.RESOURCE_EXHAUSTED,
     Unavailable: code_pb2.UNAVAILABLE,
+    Outage: code_pb2.UNAVAILABLE,
     Undeliverable: code_pb2.FAILED_PRECONDITION,
 }
 _RETRY_SECONDS = 1

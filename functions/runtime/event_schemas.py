@@ -10,7 +10,7 @@ from pydantic.json_schema import JsonSchemaMode
 
 from functions.runtime.triggers import Function
 from functions.tasks.event_data import EVENT_DATA
-from functions.tasks.events import ChangeEvent, Command, Event
+from functions.tasks.events import ChangeEvent, Command, Event, RawMessage
 
 Schema = dict[str, Any]
 
@@ -52,6 +52,7 @@ def event_schemas(functions: list[Function]) -> dict[str, Schema]:
     schemas = {
         model.__name__: _schema(model, "validation") if topic in others else _published(model)
         for topic, model in messages(functions).items()
+        if model is not RawMessage  # any bytes
     }
     return dict(sorted(schemas.items())) | {name: _published(_event(name)) for name in EVENT_DATA}
 

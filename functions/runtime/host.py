@@ -7,30 +7,32 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from typing import Any
 
 import grpc
 import structlog
-from cloudevents.sdk.event.v1 import Event as CloudEvent
 from dapr.clients.grpc._request import InvokeMethodRequest
-from dapr.clients.grpc._response import InvokeMethodResponse, TopicEventResponse
+from dapr.clients.grpc._response import InvokeMethodResponse
 from dapr.ext.grpc import App, BindingRequest, Rule
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from functions.runtime.auth import Authenticator, authenticator
 from functions.runtime.channels import Channels
-from functions.runtime.inputs import Services, bind, gather, read_event
+from functions.runtime.consumer import Handler, consumer
+from functions.runtime.inputs import Services, bind, gather
 from functions.runtime.interceptor import Interceptor, Invocation, current
 from functions.runtime.keys import Keys
 from functions.runtime.limits import Limits
 from functions.runtime.logs import logger
 from functions.runtime.mailer import Mailer
+from functions.runtime.outages import Outages
 from functions.runtime.outbound import Outbound
 from functions.runtime.publisher import Publisher
 from functions.runtime.settings import Settings
 from functions.runtime.sidecar import Sidecar
 from functions.runtime.triggers import Cron, Function, Topic
 from functions.store.database import Database
+from functions.store.dead_messages import DeadMessages
 from functions.store.devices import Devices
 from functions.store.digests import Digests
 from functions.store.events import ActivityLog, Outbox
@@ -39,11 +41,11 @@ from functions.store.tags import Tags
 from functions.store.task_lists import TaskLists
 from functions.store.tasks import Tasks
 from functions.store.users import Users
-from functions.tasks.errors import DomainError, Unavailable
+from functions.tasks.errors import Unavailable
 from functions.tasks.models import Caller, Page
 
-_TOLD = ("correlation_id", "type", "seq")
-"""What the log says of each event that was consumed."""
+MAX_MESSAGE = 32 << 20
+"""Bytes of a message: of the 4 MiB that daprd takes a dead one has up to six for each, where it is escaped."""
 
 MAX_METADATA = 64 << 10
 """Bytes of headers; the edge refuses more than 16 KB long before."""
@@ -67,7 +69,9 @@ class Host:
         self._settings = settings
         self._functions = list(functions)
         self._authenticator: Authenticator = authenticator(settings)
-        self._database = Database(settings.database_url, size=settings.threads + 4)
+        # A message that waits for the database keeps its thread: requests have theirs all the same.
+        threads = settings.threads + len({topic.name for function in self._functions for topic in function.topics})
+        self._database = Database(settings.database_url, size=threads + 4)
         self._sidecar = Sidecar(settings)
         self._outbox = Outbox(self._database)
         self._reminders = Reminders(self._database)
@@ -89,6 +93,8 @@ class Host:
             Devices: devices,
             Users: Users(self._database),
             Digests: Digests(self._database),
+            DeadMessages: DeadMessages(self._database),
+            Outages: Outages(self._stopping.wait),
             Keys: keys,
             Limits: Limits(self._sidecar),
             Outbound: outbound,
@@ -98,12 +104,13 @@ class Host:
             Settings: settings,
         }
         self._app = App(
-            thread_pool=ThreadPoolExecutor(max_workers=settings.threads, thread_name_prefix="grpc"),
+            thread_pool=ThreadPoolExecutor(max_workers=threads, thread_name_prefix="grpc"),
             interceptors=(Interceptor(),),
             # The health check and the ticks need a thread while every other one is busy.
-            maximum_concurrent_rpcs=settings.threads * 8,
+            maximum_concurrent_rpcs=threads * 8,
             options=[
                 ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", MAX_MESSAGE),
                 ("grpc.max_metadata_size", MAX_METADATA),
                 ("grpc.absolute_max_metadata_size", MAX_METADATA),
             ],
@@ -113,7 +120,7 @@ class Host:
             keys.load()
 
     def _register(self, services: Services) -> None:
-        consumers: dict[str, list[tuple[Function, Callable[..., Any]]]] = defaultdict(list)
+        consumers: dict[str, list[Handler]] = defaultdict(list)
         self._app.register_health_check(lambda: None)
         self._app.method("healthz")(self._healthz)
         for function in self._functions:
@@ -126,7 +133,7 @@ class Host:
                 elif isinstance(trigger, Cron):
                     self._app.binding(trigger.binding)(self._tick(function, call))
         for topic, handlers in consumers.items():
-            handler = self._consumer(topic, handlers)
+            handler = consumer(topic, handlers, self._stopping.wait)
             # The SDK finds a handler by the path of its route, which a rule sets to the handler's name.
             handler.__name__ = topic
             self._app.subscribe(self._settings.pubsub, topic, rule=Rule("", 1))(handler)
@@ -138,7 +145,7 @@ class Host:
             invocation = current()
             caller = None if function.public else self._caller(invocation)
             inputs = gather(function, invocation.verb, invocation.query, request.data)
-            answer: BaseModel = _call(call, model.model_validate(inputs) if model else None, caller)
+            answer: BaseModel = call(model.model_validate(inputs) if model else None, caller)
             if isinstance(answer, Page):
                 response = InvokeMethodResponse(answer.html, "text/html; charset=utf-8")
             else:
@@ -151,44 +158,6 @@ class Host:
 
     def _caller(self, invocation: Invocation) -> Caller:
         return self._authenticator.authenticate(invocation.headers.get("authorization"), invocation.correlation_id)
-
-    def _consumer(
-        self, topic: str, handlers: list[tuple[Function, Callable[..., Any]]]
-    ) -> Callable[[CloudEvent], TopicEventResponse]:
-        """One subscription for all functions of a topic in this process (daprd keeps one a topic and app).
-
-        Each of them gets the message; if one fails, all get it again: every consumer is idempotent.
-        """
-
-        def consume(event: CloudEvent) -> TopicEventResponse:
-            data = cast(bytes, event.Data())
-            failure: Exception | None = None
-            outcome = "success"
-            for function, call in handlers:
-                structlog.contextvars.bind_contextvars(function=function.name, topic=topic, event_id=event.EventID())
-                try:
-                    inputs, caller = read_event(function, data, event.EventID())
-                    correlation_id = caller.correlation_id if caller else getattr(inputs, "correlation_id", "")
-                    structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
-                    _call(call, inputs, caller)
-                    for each in getattr(inputs, "events", [inputs]):
-                        told = {name: getattr(each, name) for name in _TOLD if hasattr(each, name)}
-                        logger().info("consumed", **told)
-                except (ValidationError, DomainError) as error:
-                    if isinstance(error, Unavailable):
-                        failure = error
-                    else:
-                        # No attempt can succeed: to the dead letters at once.
-                        logger().error("dropped", error=type(error).__name__, reason=_reason(error))
-                        outcome = "drop"
-                except Exception as error:
-                    logger().error("failed", exc_info=error)
-                    failure = error
-            if failure is not None:
-                raise failure
-            return TopicEventResponse(outcome)
-
-        return consume
 
     def _tick(self, function: Function, call: Callable[..., Any]) -> Callable[[BindingRequest], None]:
         def tick(request: BindingRequest) -> None:
@@ -251,17 +220,3 @@ class Host:
                 return
             except Unavailable:
                 self._stopping.wait(1)
-
-
-def _call(call: Callable[..., Any], inputs: BaseModel | None, caller: Caller | None) -> Any:
-    """Runs a handler whose input is valid: a model that fails inside is a fault of ours, not of the caller."""
-    try:
-        return call(inputs, caller)
-    except ValidationError as error:
-        raise RuntimeError("a model does not hold") from error
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))[:500]
-    return str(error)

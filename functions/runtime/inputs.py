@@ -10,12 +10,12 @@ from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID, uuid5
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from functions.runtime.triggers import Function
 from functions.tasks.errors import InvalidInput
-from functions.tasks.events import Command, Event
+from functions.tasks.events import Command, Event, RawMessage
 from functions.tasks.models import Caller
 
 Services = dict[type, object]
@@ -78,11 +78,13 @@ def _parse(function: Function, name: str, value: str) -> Any:
 def read_event(function: Function, data: bytes, identity: str) -> tuple[BaseModel, Caller | None]:
     """The message of a topic as the function's input; for a command, with the user it is for.
 
-    `identity` is the CloudEvent's id. Raises ValueError (pydantic's) or InvalidInput for a message that can never
-    be handled.
+    `identity` is the CloudEvent's id. Raises ValueError (pydantic's) or InvalidInput for a message that this version
+    cannot read.
     """
     model = function.input
     assert model is not None, f"{function.name} has a topic and no input"
+    if issubclass(model, RawMessage):
+        return model(data=data), None
     if issubclass(model, Event):
         return model.model_validate_json(data), None
     envelope = Command.model_validate_json(data)
@@ -120,6 +122,10 @@ def bind(function: Function, services: Services) -> Callable[[BaseModel | None, 
                 given[name] = caller
             elif kind is datetime:
                 given[name] = datetime.now(UTC)
-        return function.handler(**given)
+        try:
+            return function.handler(**given)
+        except ValidationError as error:
+            # The input is valid: a model that fails inside is a fault of ours, not of the caller.
+            raise RuntimeError("a model does not hold") from error
 
     return call

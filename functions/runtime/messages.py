@@ -14,6 +14,9 @@ MESSAGE_BYTES = 500_000
 BULK_BYTES = 900_000
 """A bulk is closed before it is longer; a sidecar takes 4 MiB, Event Hubs 1,046,528 bytes a request."""
 
+CLOUD_EVENT = "application/cloudevents+json"
+"""The content type of a CloudEvent that is published as it is."""
+
 
 @dataclass(frozen=True)
 class Message:
@@ -21,9 +24,9 @@ class Message:
 
     key: str
     identity: str
-    """The CloudEvent's id."""
+    """The CloudEvent's id; empty where the data has one."""
     data: bytes
-    """JSON."""
+    content_type: str = "application/json"
 
 
 @dataclass

@@ -85,6 +85,8 @@ def subscriptions(functions: list[Function]) -> str:
     documents = []
     for name, consumers in sorted(topics.items()):
         spec: dict[str, Any] = {"pubsubname": "pubsub", "topic": name, "routes": {"default": name}}
+        if any(topic.raw for topic, _ in consumers):
+            spec["metadata"] = {"rawPayload": "true"}
         dead_letters = {topic.dead_letter for topic, _ in consumers if topic.dead_letter}
         if dead_letters:
             (spec["deadLetterTopic"],) = dead_letters

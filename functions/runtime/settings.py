@@ -50,7 +50,9 @@ class Settings(BaseSettings):
     webhook_allow_private: bool = Field(
         default=False, description="let webhooks and push endpoints be on private networks, and http on loopback"
     )
-    threads: int = Field(default=16, ge=2, le=256, description="requests and messages handled at once")
+    threads: int = Field(
+        default=16, ge=2, le=256, description="requests and messages handled at once; each topic adds one"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     grace_seconds: float = Field(default=5, ge=0, description="time for what is under way, on SIGTERM")
 

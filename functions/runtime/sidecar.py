@@ -10,8 +10,9 @@ from dapr.proto import api_service_v1, api_v1, common_v1
 
 from functions.runtime.backlog import Backlog
 from functions.runtime.logs import logger
-from functions.runtime.messages import Message, bulks, rounds
+from functions.runtime.messages import CLOUD_EVENT, Message, bulks, rounds
 from functions.runtime.settings import Settings
+from functions.tasks.dead_messages import DeadMessage, partition_key
 from functions.tasks.errors import Unavailable
 from functions.tasks.events import ChangeEvent, Event
 
@@ -80,13 +81,17 @@ class Sidecar:
         for topic, messages in rounds(events):
             self.publish(topic, messages)
 
+    def publish_again(self, topic: str, messages: Sequence[DeadMessage]) -> None:
+        """Publishes CloudEvents as they are, with the ids that they had. Raises as `publish` does."""
+        self.publish(topic, [Message(partition_key(each), "", each.data, CLOUD_EVENT) for each in messages])
+
     def _single(self, topic: str, message: Message, timeout: float = TIMEOUT) -> None:
         self._stub.PublishEvent(
             api_v1.PublishEventRequest(
                 pubsub_name=self._settings.pubsub,
                 topic=topic,
                 data=message.data,
-                data_content_type="application/json",
+                data_content_type=message.content_type,
                 metadata=_metadata(message),
             ),
             timeout=timeout,
@@ -103,7 +108,7 @@ class Sidecar:
                     api_v1.BulkPublishRequestEntry(
                         entry_id=str(index),
                         event=message.data,
-                        content_type="application/json",
+                        content_type=message.content_type,
                         metadata=_metadata(message),
                     )
                     for index, message in enumerate(messages)
@@ -164,4 +169,5 @@ class Sidecar:
 
 
 def _metadata(message: Message) -> dict[str, str]:
-    return {"partitionKey": message.key, "cloudevent.id": message.identity}
+    identity = {"cloudevent.id": message.identity} if message.identity else {}
+    return {"partitionKey": message.key, **identity}

@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from functions.tasks.events import MESSAGE_DLQ
+
 Verb = typing.Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -37,10 +39,12 @@ class Http:
 
 @dataclass(frozen=True)
 class Topic:
-    """A subscription. What still fails after all attempts goes to `dead_letter`, where one is named."""
+    """A subscription. What still fails after all attempts goes to `dead_letter`; where that is None it is tried until
+    it works. A `raw` one takes messages of any bytes, which need not be CloudEvents: its input is a RawMessage."""
 
     name: str
-    dead_letter: str | None = None
+    dead_letter: str | None = MESSAGE_DLQ
+    raw: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,9 +115,9 @@ def http(verb: Verb, path: str, *, public: bool = False, **fixed: Any) -> Callab
     return _declare(Http(verb, path, fixed, public))
 
 
-def on(topic: str, *, dead_letter: str | None = None) -> Callable[[Handler], Handler]:
-    """Runs the function for each message of `topic`; an exception asks for it again."""
-    return _declare(Topic(topic, dead_letter))
+def on(topic: str, *, dead_letter: str | None = MESSAGE_DLQ, raw: bool = False) -> Callable[[Handler], Handler]:
+    """Runs the function for each message of `topic`; one that raises an exception gets it again."""
+    return _declare(Topic(topic, dead_letter, raw))
 
 
 def cron(binding: str, schedule: str) -> Callable[[Handler], Handler]:

@@ -13,7 +13,7 @@ from psycopg.errors import QueryCanceled
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from functions.tasks.errors import InvalidInput, Unavailable
+from functions.tasks.errors import InvalidInput, Outage, Unavailable
 
 Row = dict[str, Any]
 
@@ -21,13 +21,19 @@ ATTEMPTS = 3
 BACK_OFF = 0.1
 """Seconds before the second attempt; doubled before the third."""
 
+_SAID = "the database does not answer: try again"
+_OUTAGES = ("08", "53", "57P", "58")
+"""How the SQLSTATE begins of a server that is there and cannot work: its connections, its resources (a full disk), its
+starting and stopping, its input and output (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
+
 
 class Database:
     """A pool of autocommit connections: each call is one statement, one transaction and one round trip.
 
     A statement that fails because the connection broke is sent again: every write here is idempotent, also where
     the first one was committed and only its answer lost (it knows its own event again, by an id made before).
-    Raises Unavailable when all attempts failed, and InvalidInput for a value that PostgreSQL cannot hold.
+    Raises Outage when the database does not answer, another Unavailable when it answers and cannot do this in time,
+    and InvalidInput for a value that PostgreSQL cannot hold.
     """
 
     def __init__(self, url: str, *, size: int = 20, timeout: float = 5.0) -> None:
@@ -68,9 +74,14 @@ class Database:
             except (DataError, UnicodeEncodeError) as error:
                 # No attempt can succeed. Validation should have named the field; this is what is behind it.
                 raise InvalidInput("body", "has a value that cannot be stored") from error
-            except (OperationalError, PoolTimeout) as error:
-                if attempt == ATTEMPTS or isinstance(error, PoolTimeout | QueryCanceled):
-                    raise Unavailable("the database does not answer: try again") from error
+            except PoolTimeout as error:
+                raise Outage(_SAID) from error
+            except QueryCanceled as error:
+                raise Unavailable(_SAID) from error
+            except OperationalError as error:
+                if attempt == ATTEMPTS:
+                    answered = error.sqlstate is not None and not error.sqlstate.startswith(_OUTAGES)
+                    raise (Unavailable if answered else Outage)(_SAID) from error
                 self._pool.check()  # after a restart of the server every idle connection is broken
             time.sleep(pause)
             pause *= 2

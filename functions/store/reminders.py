@@ -12,15 +12,15 @@ from psycopg.types.json import Jsonb
 from functions.store.database import Database
 from functions.store.users import COLUMNS, settings_of
 from functions.tasks.delivery import Key, Recipient
-from functions.tasks.events import Delivery, DueReminder
+from functions.tasks.events import ATTEMPTS, Delivery, DueReminder
 from functions.tasks.values import uuid7
 
 LEASE = timedelta(seconds=60)
 """How long a claimed reminder, or an attempt at a delivery, is left to whoever claimed it. Longer than all
-attempts that Dapr makes at a message together."""
+attempts at a message together."""
 
-MAX_ATTEMPTS = 4
-"""Attempts that Dapr makes at a message (components/*/resiliency.yaml), and how often a receiver may ask to wait."""
+MAX_ATTEMPTS = ATTEMPTS
+"""Attempts at a delivery, in which a receiver may ask to wait."""
 
 
 class Reminders:

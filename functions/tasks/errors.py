@@ -56,6 +56,10 @@ class TooManyRequests(DomainError):
         self.retry_after = retry_after
 
 
+class Outage(Unavailable):
+    """The database does not answer: nothing can be done, and it is no fault of what was asked."""
+
+
 class Undeliverable(DomainError):
     """No attempt can deliver this notification; the text says why. `gone`: its device is there no more, for good."""
 

@@ -18,6 +18,10 @@ NOTIFICATION_SEND = "notification.send"
 NOTIFICATION_WEB_PUSH = "notification.send.web-push"
 NOTIFICATION_WEBHOOK = "notification.send.webhook"
 NOTIFICATION_DLQ = "notification.dlq"
+MESSAGE_DLQ = "message.dlq"
+
+ATTEMPTS = 4
+"""How often a message is handled that fails, before it goes to the dead-letter topic of its subscription."""
 
 SEND_TOPICS: dict[Channel, str] = {
     "email": NOTIFICATION_SEND,
@@ -111,6 +115,12 @@ class NotificationSend(Event):
 
     correlation_id: str = ""
     delivery: Delivery
+
+
+class RawMessage(Event):
+    """On `message.dlq`: a message as it was on its own topic, byte for byte; where it was one, a CloudEvent in JSON."""
+
+    data: bytes
 
 
 def caller_of(event: ChangeEvent) -> Caller:

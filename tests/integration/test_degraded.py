@@ -9,14 +9,27 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
+from functions.tasks import events
+from functions.tasks.events import (
+    ChangeEvent,
+    Changes,
+    Command,
+    Delivery,
+    DueReminder,
+    Event,
+    NotificationSend,
+    ReminderDue,
+)
 from tests.conftest import unique_user
 from tests.support.client import Api, Client, Json, refused
 from tests.support.outside import MailServer, Postgres
 from tests.support.reminders import channels, deliveries, due_in, lateness, wait_delivered
 from tests.support.system import System, free_port
+from tests.support.topic import Topic
 from tests.support.waiting import eventually
 
 MAX_LATENESS = 1.0
@@ -156,6 +169,88 @@ def test_database__stopped_is_503_and_once_it_is_back_all_goes_on(outside: Outsi
     assert outside.system.client(None).rest("GET", "/healthz").status_code == 200
     assert outside.system.pid("functions") == functions
     assert sorted(channels(client, soon["id"])) == ["email", "in_app"]
+
+
+def every_message(outside: Outside, client: Client, task: Json) -> dict[str, Json]:
+    """A payload for each topic, by its name: of a change that is in the log already, and of a reminder that is none."""
+    (change,) = outside.system.sql(
+        "select event_id, type, user_id, seq, occurred_at, correlation_id, entity_type, entity_id, data from events"
+        " where user_id = %s and seq = 1",
+        client.user_id,
+    )
+    changes = Changes(events=[ChangeEvent.model_validate(change)])
+    reminder: Json = {
+        **{"user_id": client.user_id, "reminder_id": uuid4(), "task_id": task["id"], "title": "x"},
+        "scheduled_time": due_in(0),
+    }
+    send = NotificationSend(delivery=Delivery(**reminder, channel="email", address="x@example.org"))
+    payloads: dict[str, Event] = {
+        events.TASK_CREATE: Command(user_id=client.user_id, name=client.user, command={"title": "meanwhile"}),
+        **dict.fromkeys((events.TASK_EVENTS, events.REMINDER_EVENTS), changes),
+        events.REMINDER_DUE: ReminderDue(reminders=[DueReminder(**reminder)]),
+        **dict.fromkeys((*events.SEND_TOPICS.values(), events.NOTIFICATION_DLQ), send),
+    }
+    return {topic: payload.model_dump(mode="json") for topic, payload in payloads.items()}
+
+
+def test_database__stopped_costs_no_message_an_attempt_and_no_request_its_answer(
+    outside: Outside, client: Client
+) -> None:
+    task = client.create("before")
+    messages = {
+        (Topic(outside.system, name), f"{name} {uuid4()}"): data
+        for name, data in every_message(outside, client, task).items()
+    }
+    buried = uuid4().bytes + b" is no event"
+    outside.postgres.stop()
+    try:
+        for (topic, event_id), data in messages.items():
+            topic.event(event_id, data)
+        Topic(outside.system, events.MESSAGE_DLQ).raw(buried, "application/octet-stream", rawPayload="true")
+        all_unavailable(client, task, GIVES_UP_SECONDS)  # while the consumers of all topics wait
+        eventually(
+            lambda: all(len(topic.log(event_id, "waiting")) > 1 for topic, event_id in messages),
+            timeout=20,
+            what="every message waits",
+        )
+    finally:
+        outside.postgres.start()
+    eventually(
+        lambda: all(topic.log(event_id, "consumed") for topic, event_id in messages),
+        timeout=20,
+        what="every message was handled",
+    )
+    for topic, event_id in messages:
+        assert topic.log(event_id, "failed") == []
+        assert topic.dead(event_id) == []
+    assert sorted(one["title"] for one in client.tasks()) == ["before", "meanwhile"]
+    eventually(
+        lambda: outside.system.sql("select 1 from dead_messages where data = %s", buried),
+        what="what was on its way to the dead messages is there",
+    )
+
+
+def test_database__stopped_while_a_mail_is_sent_the_mail_comes_once_and_is_recorded(
+    outside: Outside, client: Client
+) -> None:
+    task = client.create("taken meanwhile", due_date=due_in(0.5), reminder_offset="PT0S")
+    reminder_id = task["reminders"][0]["id"]
+    outside.mail.taking = outside.postgres.stop
+    try:
+        eventually(lambda: "taken meanwhile" in outside.mail.subjects, what="the mail server takes the mail")
+        eventually(
+            lambda: Topic(outside.system, events.NOTIFICATION_SEND).log(
+                f"{reminder_id}/email/{client.email}", "waiting"
+            ),
+            timeout=20,
+            what="the delivery waits for the database",
+        )
+    finally:
+        outside.mail.taking = lambda: None
+        outside.postgres.start()
+    sent = wait_delivered(client, task["id"])  # without waiting for the lease, after which it would be sent again
+    assert sorted(one["channel"] for one in sent) == ["email", "in_app"]
+    assert outside.mail.subjects.count("taken meanwhile") == 1
 
 
 def failed(client: Client, task: Json, timeout: float = 15) -> Json:

@@ -13,7 +13,7 @@ from functions.store.database import Database, json_time
 from functions.store.reminders import LEASE
 from functions.tasks.delivery import route
 from functions.tasks.devices import Registration
-from functions.tasks.errors import InvalidInput, NotFound, Unavailable
+from functions.tasks.errors import InvalidInput, NotFound, Outage, Unavailable
 from functions.tasks.events import Delivery, DueReminder
 from functions.tasks.models import Caller, UpdateTask
 from functions.tasks.planning import plan_next, plan_update
@@ -62,7 +62,7 @@ class TestAway:
         absent = Database(f"postgresql://postgres@/none?host={tmp_path}", timeout=0.2)
         absent.open()
         try:
-            with pytest.raises(Unavailable) as error:
+            with pytest.raises(Outage) as error:
                 absent.one("select 1")
         finally:
             absent.close()
@@ -72,7 +72,7 @@ class TestAway:
         busy = Database(world.url, size=1, timeout=0.2)
         busy.open()
         try:
-            with busy.connection(), pytest.raises(Unavailable):
+            with busy.connection(), pytest.raises(Outage):
                 busy.one("select 1")
             assert busy.one("select 1 as a") == {"a": 1}
         finally:
@@ -94,10 +94,33 @@ class TestAway:
         impatient.open()
         try:
             impatient.all("set statement_timeout = '20ms'")  # of the one connection
-            with pytest.raises(Unavailable):
+            with pytest.raises(Unavailable) as error:
                 impatient.one("select pg_sleep(60)")
+            assert not isinstance(error.value, Outage), "the database answers, and this statement is too slow"
         finally:
             impatient.close()
+
+    @pytest.mark.parametrize(
+        ("sqlstate", "out"),
+        [
+            *(("08006", True), ("53100", True), ("53300", True), ("57P01", True), ("57P03", True), ("58030", True)),
+            *(("40001", False), ("40P01", False), ("54000", False), ("55P03", False), ("57014", False)),
+        ],
+    )  # fmt: skip
+    def test_is_told_from_what_one_statement_does(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, sqlstate: str, out: bool
+    ) -> None:
+        monkeypatch.setattr(module, "BACK_OFF", 0.001)
+        raising = f"do $$ begin raise exception 'no' using errcode = '{sqlstate}'; end $$"
+        with pytest.raises(Unavailable) as error:
+            world.rows(raising)
+        assert isinstance(error.value, Outage) == out
+
+    def test_is_what_a_lost_connection_means(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "BACK_OFF", 0.001)
+        with pytest.raises(Outage):
+            world.rows("select pg_terminate_backend(pg_backend_pid())")
+        assert world.value("select 1") == 1
 
     def test_is_not_what_a_value_that_cannot_be_stored_means(self, world: World) -> None:
         for value in ("a\x00b", "\ud800", '{"a": "\\u0000"}'):

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -88,6 +89,8 @@ class MailServer:
         """Of the mails taken, in order."""
         self.refusal = ""
         """Answered instead of taking a mail, e.g. `550 no such user`; empty to take it."""
+        self.taking: Callable[[], None] = lambda: None
+        """Called while its sender waits for the answer to a mail that is taken."""
         self._controller: Controller | None = None
         self._silent: socket.socket | None = None
 
@@ -116,4 +119,5 @@ class MailServer:
         assert isinstance(envelope.content, bytes)
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
         self.subjects.append(str(message["Subject"]).removeprefix("Reminder: "))
+        self.taking()
         return "250 OK"

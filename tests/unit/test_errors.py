@@ -16,6 +16,7 @@ from functions.tasks.errors import (
     DomainError,
     InvalidInput,
     NotFound,
+    Outage,
     StaleVersion,
     TooManyRequests,
     Unauthenticated,
@@ -33,7 +34,8 @@ _DOCUMENTED: list[tuple[DomainError, int]] = [
     (AlreadyExists("a tag with this name exists"), code_pb2.ALREADY_EXISTS),  # 409
     (StaleVersion(1, 2), code_pb2.ABORTED),  # 409
     (TooManyRequests(41.2), code_pb2.RESOURCE_EXHAUSTED),  # 429
-    (Unavailable("the database does not answer"), code_pb2.UNAVAILABLE),  # 503
+    (Unavailable("the mail server does not answer"), code_pb2.UNAVAILABLE),  # 503
+    (Outage("the database does not answer"), code_pb2.UNAVAILABLE),  # 503
     (Undeliverable("the webhook answered 404"), code_pb2.FAILED_PRECONDITION),  # 400
 ]
 _SECRET = "s3cr3t-k3pt-1ns1d3"
@@ -61,8 +63,10 @@ def invalid(model: type[BaseModel], **fields: Any) -> ValidationError:
 
 
 def test_every_error_of_the_domain_has_a_code() -> None:
-    assert {type(error) for error, _ in _DOCUMENTED} == set(DomainError.__subclasses__())
-    assert not [sub for kind in DomainError.__subclasses__() for sub in kind.__subclasses__()]
+    def kinds(of: type[DomainError]) -> set[type[DomainError]]:
+        return {kind for sub in of.__subclasses__() for kind in (sub, *kinds(sub))}
+
+    assert {type(error) for error, _ in _DOCUMENTED} == kinds(DomainError)
 
 
 @pytest.mark.parametrize(("error", "code"), _DOCUMENTED, ids=lambda value: type(value).__name__)
@@ -78,8 +82,9 @@ def test_an_invalid_input_names_its_field() -> None:
     assert violations(status) == {"recurrence.interval": "must be 1 or more"}
 
 
-def test_an_outage_says_when_to_try_again() -> None:
-    (retry,) = details(status_of(Unavailable("x"), ""), error_details_pb2.RetryInfo)
+@pytest.mark.parametrize("kind", [Unavailable, Outage])
+def test_what_is_down_says_when_to_try_again(kind: type[Unavailable]) -> None:
+    (retry,) = details(status_of(kind("x"), ""), error_details_pb2.RetryInfo)
     assert retry.retry_delay.seconds >= 1
 
 

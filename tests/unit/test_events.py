@@ -114,6 +114,7 @@ def test_the_topics_are_those_of_the_design() -> None:
         "notification.send.web-push",
         "notification.send.webhook",
         "notification.dlq",
+        "message.dlq",
     }
 
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from functions.runtime.inputs import bind, gather, read_event
 from functions.runtime.triggers import Cron, Function, Http, Topic, load
 from functions.tasks.errors import InvalidInput
-from functions.tasks.events import Changes
+from functions.tasks.events import Changes, RawMessage
 from functions.tasks.models import Caller, CompleteTask, CreateTask, TaskRef, UpdateTask
 from functions.tasks.query import ListActivity, ListTasks
 from functions.tasks.tags import ManageTags
@@ -240,6 +240,10 @@ class TestReadEvent:
         inputs, _ = self.read("create-task", self.command(command={"title": "a", "id": TASK}))
         assert str(inputs.id) == TASK
 
+    @pytest.mark.parametrize("data", [b"\xff\x00", b"", b'{"user_id": 1}'])
+    def test_of_a_dead_message_is_its_bytes(self, data: bytes) -> None:
+        assert self.read("bury-message", data) == (RawMessage(data=data), None)
+
     @pytest.mark.parametrize(
         "message",
         [
@@ -254,13 +258,16 @@ class TestReadEvent:
             {"user_id": USER, "command": {}},
             {"user_id": USER, "command": {"title": ""}},
             {"user_id": USER, "command": {"title": "a", "surprise": 1}},
+            {"user_id": USER, "command": {"title": "a", "time_zone": "Mars"}},
+            {"user_id": USER, "command": {"title": "a\x00b"}},
+            {"user_id": USER, "command": {"title": "a", "recurrence": {"type": "fortnightly"}}},
             {"user_id": USER, "command": {"title": "a"}, "name": "a\x00b"},
             {"user_id": USER, "command": {"title": "a"}, "email": "a\x00b"},
             {"user_id": USER, "command": {"title": "a"}, "correlation_id": "a\x00b"},
         ],
         ids=repr,
     )
-    def test_that_can_never_be_handled_is_a_value_error_or_invalid_input(self, message: object) -> None:
+    def test_that_cannot_be_read_is_a_value_error_or_invalid_input(self, message: object) -> None:
         with pytest.raises((ValueError, InvalidInput)):
             self.read("create-task", message)
 
@@ -288,6 +295,10 @@ def wanting_nothing() -> str:
 def wanting_the_unknown(command: TaskRef, other: _Other) -> None: ...
 
 
+def failing_inside(command: TaskRef) -> None:
+    TaskRef.model_validate({})
+
+
 def untyped_default(command: TaskRef, limit: int = 5) -> None: ...
 
 
@@ -311,6 +322,10 @@ class TestBind:
 
     def test_needs_nothing_where_a_handler_asks_for_nothing(self) -> None:
         assert bind(of(wanting_nothing), {})(None, None) == "done"
+
+    def test_tells_a_model_that_fails_inside_from_an_input_that_is_wrong(self) -> None:
+        with pytest.raises(RuntimeError):
+            bind(of(failing_inside), {})(TaskRef(task_id=uuid4()), CALLER)
 
     @pytest.mark.parametrize("handler", [wanting_the_unknown, untyped_default, wanting_all])
     def test_of_what_nothing_provides_is_an_error_at_start(self, handler: Callable[..., Any]) -> None:

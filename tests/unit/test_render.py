@@ -187,8 +187,14 @@ class TestSubscriptions:
 
     def test_name_the_dead_letter_topic(self) -> None:
         named = {document["spec"]["topic"]: document["spec"].get("deadLetterTopic") for document in self.made}
-        assert named[events.NOTIFICATION_SEND] == events.NOTIFICATION_DLQ
-        assert named[events.NOTIFICATION_DLQ] is None
+        sends = dict.fromkeys(events.SEND_TOPICS.values(), events.NOTIFICATION_DLQ)
+        assert named == dict.fromkeys(named, events.MESSAGE_DLQ) | sends | {events.MESSAGE_DLQ: None}
+
+    def test_take_any_bytes_where_dead_messages_come(self) -> None:
+        raw = {document["spec"]["topic"]: document["spec"].get("metadata") for document in self.made}
+        assert {topic: metadata for topic, metadata in raw.items() if metadata} == {
+            events.MESSAGE_DLQ: {"rawPayload": "true"}
+        }
 
 
 def test_each_tick_is_an_input_binding_of_its_function_and_the_host() -> None:

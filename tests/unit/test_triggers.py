@@ -45,6 +45,12 @@ class TestDeclaring:
             Cron("thing-tick", "@every 2s"),
         )
 
+    def test_has_dead_letters_though_nothing_says_so(self) -> None:
+        @on("thing.events")
+        def log_things() -> None: ...
+
+        assert of(log_things).topics == [Topic("thing.events", "message.dlq")]
+
     def test_leaves_the_handler_as_it_is(self) -> None:
         manage_things()
         assert manage_things.__name__ == "manage_things"
@@ -124,21 +130,27 @@ def test_every_topic_has_a_consumer() -> None:
     assert {topic.name for function in CATALOGUE for topic in function.topics} == TOPICS
 
 
-def test_every_dead_letter_topic_has_a_consumer_that_has_no_dead_letters() -> None:
-    topics = [topic for function in CATALOGUE for topic in function.topics]
-    dead_letters = {topic.dead_letter for topic in topics if topic.dead_letter}
-    assert dead_letters
-    assert dead_letters <= {topic.name for topic in topics if topic.dead_letter is None}
+def test_every_message_ends_with_the_dead_messages_whatever_fails() -> None:
+    dead_letters = {topic.name: topic.dead_letter for function in CATALOGUE for topic in function.topics}
+    for name in dead_letters:
+        passed = [name]
+        while (following := dead_letters[passed[-1]]) is not None:
+            assert following not in passed
+            passed.append(following)
+        assert passed[-1] == events.MESSAGE_DLQ
 
 
-def test_a_topic_has_one_dead_letter_topic_at_most() -> None:
-    """daprd keeps one subscription a topic and app."""
-    named: dict[str, set[str]] = {}
+def test_what_takes_any_bytes_says_so() -> None:
+    """daprd hands over a CloudEvent's payload elsewhere, and gives up what is none."""
     for function in CATALOGUE:
         for topic in function.topics:
-            if topic.dead_letter:
-                named.setdefault(topic.name, set()).add(topic.dead_letter)
-    assert all(len(dead_letters) == 1 for dead_letters in named.values())
+            assert topic.raw == (function.input is events.RawMessage), function.name
+
+
+def test_the_functions_of_a_topic_subscribe_alike() -> None:
+    """daprd keeps one subscription a topic and app."""
+    declared = {topic for function in CATALOGUE for topic in function.topics}
+    assert len(declared) == len({topic.name for topic in declared})
 
 
 def test_each_path_and_verb_runs_one_function() -> None:
