@@ -86,7 +86,7 @@ def _message(name: str) -> Document:
     if name == RawMessage.__name__:
         return {
             "name": name,
-            "description": "A message as it was on its own topic, byte for byte: mostly a CloudEvent.",
+            "summary": "a message as it was on its own topic, byte for byte: mostly a CloudEvent",
             "contentType": "application/octet-stream",
             "payload": {"type": "string", "format": "binary"},
         }

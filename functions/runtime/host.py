@@ -71,7 +71,7 @@ class Host:
         self._authenticator: Authenticator = authenticator(settings)
         # A message that waits for the database keeps its thread: requests have theirs all the same.
         threads = settings.threads + len({topic.name for function in self._functions for topic in function.topics})
-        self._database = Database(settings.database_url, size=threads + 4)
+        self._database = Database(settings.database_url, size=settings.database_connections or threads + 4)
         self._sidecar = Sidecar(settings)
         self._outbox = Outbox(self._database)
         self._reminders = Reminders(self._database)

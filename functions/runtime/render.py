@@ -30,6 +30,14 @@ from functions.runtime.triggers import Function, Http, Topic, load
 ROOT = Path(__file__).parents[2]
 HOST = "tickler"
 """The app-id of a host that holds all functions."""
+KAFKA = {
+    "TICKLER_BROKER": "durable",
+    # A message that waits for the database keeps a thread, and each partition gives one.
+    "TICKLER_THREADS": "24",
+    # Of each of some twenty processes.
+    "TICKLER_DATABASE_CONNECTIONS": "12",
+}
+"""What apps of one function each are set to."""
 GATEWAY = "gateway"
 """The app-id of the sidecar without an app that the edge invokes the functions through."""
 EVENTS = "docs/events"
@@ -138,7 +146,7 @@ def dapr_yaml(functions: list[Function]) -> str:
         }
         for index, function in enumerate(functions, 1)
     ]
-    return _run_file("kafka", {"TICKLER_BROKER": "durable", "TICKLER_THREADS": "8"}, [_gateway(), *apps])
+    return _run_file("kafka", KAFKA, [_gateway(), *apps])
 
 
 def _gateway() -> dict[str, Any]:

@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     threads: int = Field(
         default=16, ge=2, le=256, description="requests and messages handled at once; each topic adds one"
     )
+    database_connections: int = Field(
+        default=0, ge=0, le=1000, description="at most so many at once; 0: four more than threads, and one a topic"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     grace_seconds: float = Field(default=5, ge=0, description="time for what is under way, on SIGTERM")
 

@@ -11,9 +11,11 @@ from uuid import UUID
 from functions.runtime.channels import Channels
 from functions.runtime.inputs import Services, bind
 from functions.runtime.limits import Limits
+from functions.runtime.outages import Outages
 from functions.runtime.settings import Settings
 from functions.runtime.sidecar import Sidecar
 from functions.runtime.triggers import load
+from functions.store.dead_messages import DeadMessages
 from functions.store.events import ActivityLog, Outbox
 from functions.store.reminders import Reminders
 from functions.store.tags import Tags
@@ -79,6 +81,8 @@ class Life:
             Channels: Refusing(),
             Limits: Limits(self.sidecar),
             Settings: Settings(),
+            DeadMessages: DeadMessages(world.database),
+            Outages: Outages(lambda seconds: True),
         }
         self._functions = {function.name: function for function in load()}
 

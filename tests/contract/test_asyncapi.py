@@ -102,7 +102,8 @@ class TestStructure:
         message = MESSAGES[name]
         assert NAME.fullmatch(name)
         assert names(message) <= ALLOWED["message"]
-        assert message["contentType"] == "application/cloudevents+json"
+        any_bytes = name == "RawMessage"
+        assert message["contentType"] == f"application/{'octet-stream' if any_bytes else 'cloudevents+json'}"
         Draft7Validator.check_schema(message["payload"])
 
     def test_of_the_kafka_bindings(self) -> None:
@@ -159,12 +160,12 @@ class TestContent:
     def test_says_where_dead_letters_come_from(self) -> None:
         assert "notification.send.webhook" in CHANNELS["notification.dlq"]["description"]
 
-    @pytest.mark.parametrize("name", MESSAGES)
+    @pytest.mark.parametrize("name", sorted(MESSAGES.keys() - {"RawMessage"}))
     def test_a_message_is_a_cloud_event_with_the_schema_of_its_data(self, name: str) -> None:
         envelope, own = MESSAGES[name]["payload"]["allOf"]
         assert {"id", "source", "specversion", "type"} <= set(at(envelope["$ref"])["required"])  # CloudEvents 1.0, 3.1
         assert at(own["properties"]["data"]["$ref"]) == SCHEMAS[name]
 
-    @pytest.mark.parametrize("name", MESSAGES)
+    @pytest.mark.parametrize("name", sorted(MESSAGES.keys() - {"RawMessage"}))
     def test_a_message_is_keyed_by_its_user(self, name: str) -> None:
         assert "user_id" in MESSAGES[name]["bindings"]["kafka"]["key"]["description"]
