@@ -20,6 +20,7 @@ from tests.support.client import Json
 from tests.support.reminders import due_in
 from tests.support.system import System
 from tools import kafka
+from tools.mail import read
 
 REQUEST_SECONDS = 10.0
 PAUSE_SECONDS = 0.2
@@ -47,6 +48,8 @@ class Load:
     users: int
     rate: float
     """Commands a second, of all users together."""
+    emails: set[str] = field(default_factory=set)
+    """Where the users' mails go."""
     acknowledged: list[Acknowledged] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     repeated: int = 0
@@ -63,6 +66,7 @@ class Load:
     def _user(self, number: int, end: float) -> None:
         client = self.system.client(unique_user(f"chaos-{number}"))
         client.http.timeout = httpx.Timeout(REQUEST_SECONDS)
+        self.emails.add(client.email)
         every = self.users / self.rate
         due = time.monotonic() + every * number / self.users
         for verb, path, event, body, task_id in _commands(number):
@@ -175,8 +179,16 @@ def count(system: System, load: Load, since: str) -> Counts:
     )
     counts.expect("notifications", len(told), 2 * len(reminders))
     counts.expect("notifications told twice", sum(number > 1 for number in told.values()), 0)
-    (dead,) = system.sql("select count(*) as all from deliveries where status = 'failed'")
-    counts.expect("dead letters", dead["all"], 0)
+    mails = Counter((m.recipients, m.subject) for m in read(system.mail) if load.emails & set(m.recipients))
+    counts.expect("reminders by mail", len(mails), len(reminders))
+    counts.said["mails that a kill let come again"] = mails.total() - len(mails)
+    (dead,) = system.sql(
+        "select (select count(*) from dead_messages where buried_at >= %s)"
+        " + (select count(*) from deliveries where status = 'failed' and user_id = any(%s)) as letters",
+        since,
+        list({a.user_id for a in load.acknowledged}),
+    )
+    counts.expect("dead letters", dead["letters"], 0)
     return counts
 
 

@@ -226,9 +226,18 @@ class System:
         """The mails that the sink has for an address, in the order in which they came."""
         return [mail for mail in read(self.mail) if address in mail.recipients]
 
+    @property
+    def publisher_url(self) -> str:
+        """Where a sidecar that publishes has its HTTP API."""
+        apps = self.run["apps"]
+        return f"http://127.0.0.1:{apps.get('tickler', apps.get('create-task'))['http']}"
+
     def log(self, name: str) -> list[str]:
-        """The lines that a part has logged since it started."""
-        return (self.data / "logs" / f"{name}.log").read_text(errors="replace").splitlines()
+        """The lines that a part has logged since it started; `functions`: all of them, wherever each runs."""
+        apps = self.run["apps"].keys() - {"tickler", "gateway"}
+        parts = sorted(apps) if apps and name == "functions" else [name]
+        texts = [(self.data / "logs" / f"{part}.log").read_text(errors="replace") for part in parts]
+        return [line for text in texts for line in text.splitlines()]
 
     def log_tails(self, lines: int = 12) -> str:
         """The end of everything that the system said."""

@@ -18,7 +18,7 @@ class Topic:
     def __init__(self, system: System, name: str = "task.create") -> None:
         self._system = system
         self._name = name
-        self._url = f"{system.run['dapr_http_url']}/v1.0/publish/pubsub/{name}"
+        self._url = f"{system.publisher_url}/v1.0/publish/pubsub/{name}"
 
     def publish(self, client: Client, *, event_id: str | None = None, correlation_id: str = "", **command: Any) -> None:
         """A command on behalf of the client's user; with an `event_id` as a CloudEvent of the publisher's own."""
@@ -30,7 +30,7 @@ class Topic:
         else:
             self.event(event_id, envelope)
 
-    def event(self, event_id: str, data: Any) -> None:
+    def event(self, event_id: str, data: Any, **metadata: str) -> None:
         """A CloudEvent with this payload."""
         event = {
             "specversion": "1.0",
@@ -40,10 +40,10 @@ class Topic:
             "datacontenttype": "application/json",
             "data": data,
         }
-        self.raw(json.dumps(event).encode(), "application/cloudevents+json")
+        self.raw(json.dumps(event).encode(), "application/cloudevents+json", **metadata)
 
     def raw(self, content: bytes, content_type: str = "application/json", **metadata: str) -> None:
-        """What an HTTP client sends; `rawPayload="true"` puts just these bytes on the topic."""
+        """What an HTTP client sends; `rawPayload="true"` puts just these bytes on the topic, under a `partitionKey`."""
         answer = httpx.post(
             self._url,
             content=content,
