@@ -37,7 +37,7 @@ def echo_name(query: Word, caller: Caller) -> Echo:
 
 
 def with_added_functions(folder: Path) -> Path:
-    """The copy in `folder`: with the README's own example (label-call) and an HTTP function (echo-name), rendered."""
+    """The copy in `folder`: with the README's own example (label-ring) and an HTTP function (echo-name), rendered."""
     copied = ("functions", "tools", "components", "bindings", "docs", "README.md")
     for name in copied:
         source, target = REPOSITORY / name, folder / name
@@ -46,7 +46,7 @@ def with_added_functions(folder: Path) -> Path:
         else:
             shutil.copy(source, target)
     (example,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
-    (folder / "functions" / "label_call.py").write_text(example)
+    (folder / "functions" / "label_ring.py").write_text(example)
     (folder / "functions" / "echo_name.py").write_text(ECHO.lstrip())
     subprocess.run([sys.executable, "-m", "functions.runtime.render"], cwd=folder, check=True, capture_output=True)
     return folder

@@ -233,9 +233,9 @@ class System:
         return f"http://127.0.0.1:{apps.get('tickler', apps.get('create-task'))['http']}"
 
     def log(self, name: str) -> list[str]:
-        """The lines that a part has logged since it started; `functions`: all of them, wherever each runs."""
-        apps = self.run["apps"].keys() - {"tickler", "gateway"}
-        parts = sorted(apps) if apps and name == "functions" else [name]
+        """The lines that a part has logged since it started; `functions`, `daprd`: all of them, wherever each runs."""
+        apps = sorted(self.run["apps"].keys() - {"tickler", "gateway"})
+        parts = {"functions": apps, "daprd": [f"{app}-daprd" for app in apps]}.get(name) or [name]
         texts = [(self.data / "logs" / f"{part}.log").read_text(errors="replace") for part in parts]
         return [line for text in texts for line in text.splitlines()]
 
