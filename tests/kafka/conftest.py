@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.checkout import with_added_functions
 from tests.support.system import System
+from tools.kafka import obtain
 
 
 @pytest.fixture(scope="session")
@@ -18,5 +19,6 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def kafka(checkout: Path) -> Iterator[System]:
+    obtain()  # a new machine downloads it, which is no part of a start
     with System.running(mode="kafka", root=checkout) as system:
         yield system

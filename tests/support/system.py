@@ -21,6 +21,7 @@ from psycopg.rows import dict_row
 
 from tests.support.client import Client, Json
 from tests.support.waiting import eventually
+from tools.containers import Containers
 from tools.mail import Mail, read
 from tools.stack import Mode
 
@@ -119,6 +120,11 @@ class System:
         On Kafka, where what ended starts again: a function by its app-id, its sidecar (`<app-id>-daprd`), kafka, redis.
         What a killed supervisor leaves is for its next start to stop.
         """
+        if name in ("kafka", "redis", "postgres") and name not in self._children():  # it is a container
+            containers = Containers(self.data)
+            containers.kill(name)
+            containers.restart(name)
+            return
         os.kill(self.pid(name), signal.SIGKILL)
         if name == "supervisor":
             assert self._process is not None
@@ -180,7 +186,11 @@ class System:
         if name == "supervisor":
             assert self._process is not None
             return self._process.pid
-        return next(int(child["pid"]) for child in self.run["children"] if child["name"] == name)
+        return self._children()[name]
+
+    def _children(self) -> dict[str, int]:
+        """Their pids by their names."""
+        return {child["name"]: int(child["pid"]) for child in self.run["children"]}
 
     @property
     def output(self) -> str:
