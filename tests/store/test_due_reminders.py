@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime, timedelta
+from typing import cast
 from uuid import UUID
 
 import pytest
 
+from functions.due_reminders import due_reminders
+from functions.runtime.sidecar import Sidecar
 from functions.store.reminders import LEASE
+from functions.tasks.errors import Unavailable
 from functions.tasks.models import Caller
 from tests.store.world import DAY, HOUR, NOW, SECOND, World, together
 
@@ -155,11 +159,37 @@ class TestLease:
         assert len(counts) == 1000
         assert set(counts.values()) == {1}
 
+    def test_is_given_up_where_it_could_not_be_published(self, world: World) -> None:
+        one, _ = at(world, world.user(), NOW, NOW - SECOND)
+        both = world.reminders.claim_due(NOW, 10)
+        world.reminders.release([reminder for reminder in both if reminder.reminder_id == one])
+        assert claimed(world, NOW + SECOND) == [one]
+
+    def test_of_what_was_delivered_is_not_given_up(self, world: World) -> None:
+        at(world, world.user(), NOW)
+        claims = world.reminders.claim_due(NOW, 10)
+        world.rows("update reminders set status = 'sent'")
+        world.reminders.release(claims)
+        assert claimed(world, NOW + SECOND) == []
+
     def test_is_given_up_by_a_start_with_a_broker_that_forgot(self, world: World) -> None:
         (one,) = at(world, world.user(), NOW)
         claimed(world, NOW)
         world.reminders.forget_claims()
         assert claimed(world, NOW + SECOND) == [one]
+
+
+def test_a_tick_that_cannot_publish_leaves_its_reminders_to_the_next(world: World) -> None:
+    """Not to the end of the lease, a minute later."""
+
+    class Broken:
+        def send(self, topic: str, events: object) -> None:
+            raise Unavailable("the broker does not answer")
+
+    (one,) = at(world, world.user(), NOW)
+    with pytest.raises(Unavailable):
+        due_reminders(world.reminders, cast(Sidecar, Broken()), NOW + SECOND)
+    assert claimed(world, NOW + SECOND) == [one]
 
 
 class TestNextDue:

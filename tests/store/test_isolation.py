@@ -178,6 +178,10 @@ ATTEMPTS: list[tuple[str, Attempt]] = [
         "Reminders.postpone",
         lambda world, ben, ann: world.reminders.postpone(of(ben, ann.deliveries[0]), NOW + HOUR, "Ben was here"),
     ),
+    (
+        "Reminders.release",
+        lambda world, ben, ann: world.reminders.release([ann.due.model_copy(update={"user_id": ben.user_id})]),
+    ),
     ("Reminders.redrive", lambda world, ben, ann: world.reminders.redrive(ben.user_id, ann.due.reminder_id)),
     ("Devices.list", lambda world, ben, ann: world.devices.list(ben)),
     ("Devices.register", lambda world, ben, ann: world.devices.register(ben, WEBHOOK_OF_BEN, "s", NOW)),
@@ -189,6 +193,7 @@ ATTEMPTS: list[tuple[str, Attempt]] = [
     ("Users.end_digest", lambda world, ben, ann: world.users.end_digest(ben.user_id)),
     ("Digests.tasks", lambda world, ben, ann: world.digests.tasks(as_bens(ben, ann))),
     ("Digests.record", lambda world, ben, ann: world.digests.record(as_bens(ben, ann), "sent", NOW)),
+    ("Outbox.pending", lambda world, ben, ann: world.outbox.pending([ben.user_id])),
     ("Outbox.publish", lambda world, ben, ann: world.outbox.publish([ben.user_id], lambda events: None)),
     ("ActivityLog.append", lambda world, ben, ann: world.log.append([bens(ben, ann)])),
     ("ActivityLog.page", lambda world, ben, ann: world.log.page(ben, ListActivity())),

@@ -132,6 +132,14 @@ class TestPublish:
         assert world.outbox.publish([ann.user_id], broker.publish) == 1
         assert broker.taken[ann.user_id] == [1, 2]
 
+    def test_tells_whose_events_are_still_to_be_published(self, world: World, ann: Caller) -> None:
+        ben, broker = world.user(), Broker()
+        world.add(ann)
+        world.add(ben)
+        world.outbox.publish([ben.user_id], broker.publish)
+        assert world.outbox.pending([ann.user_id, ben.user_id, world.user().user_id]) == {ann.user_id}
+        assert world.outbox.pending([]) == set()
+
     def test_loses_no_lock_when_the_broker_fails(self, world: World, ann: Caller) -> None:
         world.add(ann)
         for _ in range(3):

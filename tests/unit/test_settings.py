@@ -39,6 +39,7 @@ def test_the_ports_are_those_that_dapr_names_by_default() -> None:
         ("TICKLER_BROKER", "in-memory", "broker", "in-memory"),
         ("TICKLER_PUBSUB", "kafka", "pubsub", "kafka"),
         ("TICKLER_THREADS", "4", "threads", 4),
+        ("TICKLER_DATABASE_CONNECTIONS", "12", "database_connections", 12),
         ("TICKLER_LOG_LEVEL", "debug", "log_level", "debug"),
         ("TICKLER_GRACE_SECONDS", "0.5", "grace_seconds", 0.5),
         ("TICKLER_MAIL_FROM", "a@example.com", "mail_from", "a@example.com"),
