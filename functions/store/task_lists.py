@@ -42,7 +42,7 @@ class TaskLists:
             comparison = "<" if descending else ">"
             where.append(f"({column}, t.task_id) {comparison} (%(after)s::{kind}, %(after_id)s::uuid)")
         direction = "desc" if descending else "asc"
-        rows = self._database.all(
+        rows = self._database.of(caller.user_id).all(
             f"select task_json(t) as task, jsonb_build_array({column}, t.task_id) as key from tasks t"
             f" where {' and '.join(where)}"
             f" order by {column} {direction}, t.task_id {direction} limit %(rows)s",

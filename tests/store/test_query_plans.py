@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from functions.store.database import Database
+from functions.store.database import Database, Scope
 from functions.tasks.models import Caller
 from functions.tasks.query import ListActivity, ListTasks
 from tests.store.conftest import NewDatabase
@@ -59,11 +59,11 @@ class Recording(Database):
 
     def __init__(self, url: str) -> None:
         super().__init__(url, size=2)
-        self.statements: list[tuple[str, Any]] = []
+        self.statements: list[tuple[Scope, str, Any]] = []
 
-    def all(self, query: str, params: Any = ()) -> list[dict[str, Any]]:
-        self.statements.append((query, params))
-        return super().all(query, params)
+    def run(self, scope: Scope, query: str, params: Any) -> list[dict[str, Any]]:
+        self.statements.append((scope, query, params))
+        return super().run(scope, query, params)
 
 
 class Plan:
@@ -122,10 +122,11 @@ def plans(world: World, work: Callable[[], object]) -> list[Plan]:
     database.statements.clear()
     work()
     made = []
-    for query, params in list(database.statements):
-        with database.connection() as connection, connection.transaction(force_rollback=True):
+    for scope, query, params in list(database.statements):
+        with database.transaction(scope) as connection:
             explained = connection.execute(f"explain (analyze, format json) {query}".encode(), params).fetchone()
             made.append(Plan(explained["QUERY PLAN"][0]))
+            raise psycopg.Rollback
     assert made
     return made
 
