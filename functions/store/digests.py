@@ -8,6 +8,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from functions.store.database import Database
+from functions.store.task_lists import DUE
 from functions.store.users import COLUMNS, settings_of
 from functions.tasks.digest import DigestTask, DueDigest, digest_day, window_end
 from functions.tasks.user_settings import next_digest
@@ -76,9 +77,9 @@ class Digests:
         """The user's open tasks that are due by the end of the day after, the earliest first."""
         end = window_end(digest.day, ZoneInfo(digest.settings.time_zone))
         rows = self._database.of(UUID(digest.user_id)).all(
-            "select title, due_at, due_on, overdue_at from tasks"
+            "select title, due_at, due_on, overdue_at from tasks t"
             " where user_id = %s and deleted_at is null and status = 'open'"
-            " and coalesce(due_at, 'infinity') < %s order by coalesce(due_at, 'infinity'), task_id limit %s",
+            f" and {DUE} < %s order by {DUE}, task_id limit %s",
             (digest.user_id, end + timedelta(days=1), READ),
         )
         return [DigestTask(**row) for row in rows]

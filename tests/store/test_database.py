@@ -44,17 +44,16 @@ class TestStatements:
     def test_answer_nothing_where_there_is_nothing(self, world: World) -> None:
         assert world.database.system.one("select 1 where false") is None
         assert world.database.system.all("select 1 where false") == []
-        assert world.database.system.all("create table if not exists scratch (id integer)") == []
+        assert world.database.system.all("delete from dead_messages") == []
 
     def test_see_instants_in_utc(self, world: World) -> None:
         assert world.value("show timezone") == "UTC"
         assert world.value("select %s::timestamptz", NOW).utcoffset().total_seconds() == 0
 
     def test_commit_by_themselves(self, world: World) -> None:
-        world.database.system.all("create table if not exists kept (id integer)")
-        world.database.system.all("insert into kept values (1)")
+        world.database.system.all("insert into users (user_id, name) values (gen_random_uuid(), 'kept')")
         with psycopg.connect(world.url) as other:
-            assert other.execute("select count(*) from kept").fetchone() == (1,)
+            assert other.execute("select count(*) from users where name = 'kept'").fetchone() == (1,)
 
 
 class TestAway:

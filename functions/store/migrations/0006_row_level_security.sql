@@ -43,9 +43,14 @@ where relnamespace = current_schema::text::regnamespace and relkind = 'r' and at
 grant select, insert, update, delete on dead_messages to tickler_system;
 grant select on schema_migrations to tickler_system;  -- so that it can dump the database
 
--- Row security compares the user before anything that could tell of a row, unless PostgreSQL knows that it cannot: so a
--- search and a page by priority would read all of the user's tasks, and not only through their indexes. These answer
--- yes or no and raise nothing that shows a value. Only a superuser may say so; without it they take longer.
+-- Before the user is compared PostgreSQL evaluates nothing that could tell of a row by an error, and finds nothing by it
+-- in an index. It knows that a comparison of instants cannot, and that `case` cannot, though not that of `coalesce`.
+drop index tasks_due;
+create index tasks_due on tasks (user_id, (case when due_at is null then 'infinity' else due_at end), task_id)
+where deleted_at is null;
+
+-- These answer yes or no and show no value either. Only a superuser may say so: elsewhere a search, and a page by
+-- priority that is not the first, read the user's tasks one by one.
 do $$
 begin
     alter function pg_catalog.ts_match_vq(tsvector, tsquery) leakproof;
