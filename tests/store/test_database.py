@@ -118,7 +118,7 @@ class TestAway:
     def test_is_what_a_lost_connection_means(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "BACK_OFF", 0.001)
         with pytest.raises(Outage):
-            world.rows("select pg_terminate_backend(pg_backend_pid())")
+            world.rows("select set_config('role', 'none', true), pg_terminate_backend(pg_backend_pid())")
         assert world.value("select 1") == 1
 
     def test_is_not_what_a_value_that_cannot_be_stored_means(self, world: World) -> None:

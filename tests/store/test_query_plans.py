@@ -270,7 +270,8 @@ def reads(world: World, *tables: str) -> int:
 
 
 def test_writing_reads_what_it_writes(large: World, caller: Caller) -> None:
-    """A change of one task among 10,000 of a user, with 5,000 events, does not look at the others, however often its plan was made."""
+    """A change of one task among 10,000 of a user does not look at the others, nor at the 5,000 changes before it,
+    however often its plan was made."""
     with World(large.url, Database(large.url, size=1)) as world:
         before = reads(world, "tasks"), reads(world, "events")
         for number in range(12):

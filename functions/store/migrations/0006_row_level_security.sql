@@ -5,22 +5,24 @@
 do $$
 declare
     wanted text;
+    inherits text;
 begin
     foreach wanted in array array['tickler_user', 'tickler_system'] loop
+        inherits := case wanted when 'tickler_system' then 'true' else 'false' end;
         begin
             if not exists (select from pg_roles where rolname = wanted) then
                 execute format('create role %I', wanted);
             end if;
             -- Whoever owns the tables sees all rows, as tickler_system does: a migration may have to change them.
             if not pg_has_role(wanted, case wanted when 'tickler_system' then 'USAGE' else 'SET' end) then
-                execute format('grant %I to current_user with inherit %s, set true', wanted, wanted = 'tickler_system');
+                execute format('grant %I to current_user with inherit %s, set true', wanted, inherits);
             end if;
         exception
             when duplicate_object or unique_violation then null;  -- made for another database meanwhile
             when insufficient_privilege then
                 raise insufficient_privilege using message = format(
                     '%1$s may not make the role %2$s or act as it: have an administrator run "create role %2$s; grant'
-                    ' %2$s to %1$s with inherit %3$s, set true"', current_user, wanted, wanted = 'tickler_system');
+                    ' %2$s to %1$s with inherit %3$s, set true"', current_user, wanted, inherits);
         end;
     end loop;
 end $$;
