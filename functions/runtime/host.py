@@ -169,7 +169,7 @@ class Host:
         return tick
 
     def _healthz(self, request: InvokeMethodRequest) -> str:
-        self._database.one("select 1")
+        self._database.system.one("select 1")
         return '{"status":"ok"}'
 
     def run(self) -> None:

@@ -1,9 +1,11 @@
-"""The connection pool, and the one place that says what a failing database means to a caller."""
+"""The connection pool, whose rows a statement sees, and what a failing database means to a caller."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -27,8 +29,29 @@ _OUTAGES = ("08", "53", "57P", "58")
 starting and stopping, its input and output (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
 
 
+@dataclass(frozen=True)
+class Scope:
+    """Whose rows a statement sees and changes: a setting of its transaction, sent in the same round trip.
+
+    The policies of migration 0006 read it. A connection is `tickler_user`, who without a user's id sees no row.
+    """
+
+    setting: bytes
+    params: tuple[str, ...] = ()
+
+
+ALL_USERS = Scope(b"select set_config('role', 'tickler_system', true)")
+
+
+def one_user(user_id: UUID) -> Scope:
+    return Scope(b"select set_config('tickler.user_id', %s, true)", (str(user_id),))
+
+
 class Database:
     """A pool of autocommit connections: each call is one statement, one transaction and one round trip.
+
+    Every statement is of one user, `of(user_id)`, and then sees no row of another one whatever it says; or it is for
+    all users, `system`: what ticks, publishers and consumers of several users' messages do.
 
     A statement that fails because the connection broke is sent again: every write here is idempotent, also where
     the first one was committed and only its answer lost (it knows its own event again, by an id made before).
@@ -52,7 +75,7 @@ class Database:
                 "row_factory": dict_row,
                 "prepare_threshold": 2,
                 "connect_timeout": 5,
-                "options": "-c timezone=UTC -c statement_timeout=30s",
+                "options": "-c role=tickler_user -c timezone=UTC -c statement_timeout=30s",
             },
         )
 
@@ -63,13 +86,24 @@ class Database:
     def close(self) -> None:
         self._pool.close()
 
-    def all(self, query: str, params: Row | Sequence[Any] = ()) -> list[Row]:
+    def of(self, user_id: UUID) -> Statements:
+        """Statements of one user."""
+        return Statements(self, one_user(user_id))
+
+    @property
+    def system(self) -> Statements:
+        """Statements for all users; each place that makes one is listed in tests/store/test_isolation.py."""
+        return Statements(self, ALL_USERS)
+
+    def run(self, scope: Scope, query: str, params: Row | Sequence[Any]) -> list[Row]:
         """The rows of one statement."""
         pause = BACK_OFF
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 with self._pool.connection() as connection:
-                    cursor = connection.execute(query.encode(), params)
+                    with connection.pipeline():
+                        connection.execute(scope.setting, scope.params)
+                        cursor = connection.execute(query.encode(), params)
                     return cursor.fetchall() if cursor.description else []
             except (DataError, UnicodeEncodeError) as error:
                 # No attempt can succeed. Validation should have named the field; this is what is behind it.
@@ -87,14 +121,33 @@ class Database:
             pause *= 2
         raise AssertionError("unreachable")
 
+    @contextmanager
+    def transaction(self, scope: Scope) -> Iterator[Any]:
+        """A connection of the pool in a transaction, for what needs more than one statement."""
+        with self._pool.connection() as connection, connection.transaction():
+            connection.execute(scope.setting, scope.params)
+            yield connection
+
+
+@dataclass(frozen=True)
+class Statements:
+    """What a database answers in one scope."""
+
+    _database: Database
+    _scope: Scope
+
+    def all(self, query: str, params: Row | Sequence[Any] = ()) -> list[Row]:
+        """The rows of one statement."""
+        return self._database.run(self._scope, query, params)
+
     def one(self, query: str, params: Row | Sequence[Any] = ()) -> Row | None:
         """The first row of one statement, or None."""
         rows = self.all(query, params)
         return rows[0] if rows else None
 
-    def connection(self) -> Any:
-        """A connection of the pool, as a context manager, for what needs more than one statement."""
-        return self._pool.connection()
+    def transaction(self) -> AbstractContextManager[Any]:
+        """A connection in a transaction, for what needs more than one statement."""
+        return self._database.transaction(self._scope)
 
 
 def json_time(moment: datetime | None) -> str | None:

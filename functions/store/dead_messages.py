@@ -25,7 +25,7 @@ class DeadMessages:
 
     def bury(self, message: DeadMessage, now: datetime) -> None:
         """Keeps a message, once. One that was published again and failed again is as it was before."""
-        self._database.all(
+        self._database.system.all(
             "insert into dead_messages (id, topic, event_id, data, buried_at) values (%s, %s, %s, %s, %s)"
             " on conflict (id) do update"
             " set data = excluded.data, buried_at = excluded.buried_at, redrive_at = null, redriven_at = null",
@@ -34,7 +34,7 @@ class DeadMessages:
 
     def counts(self) -> dict[str | None, int]:
         """How many were not published again yet, by topic; None for those that name no topic, and stay."""
-        rows = self._database.all(
+        rows = self._database.system.all(
             "select topic, count(*) as messages from dead_messages where redriven_at is null group by 1 order by 1"
         )
         return {row["topic"]: row["messages"] for row in rows}
@@ -42,7 +42,7 @@ class DeadMessages:
     def redrive(self) -> int:
         """Has all that were not published again yet published again; answers how many those are."""
         return len(
-            self._database.all(
+            self._database.system.all(
                 "update dead_messages set redrive_at = clock_timestamp()"
                 " where redrive_at is null and redriven_at is null and topic is not null returning 1"
             )
@@ -50,7 +50,9 @@ class DeadMessages:
 
     def topics(self) -> list[str]:
         """The topics that messages are to be published on again."""
-        rows = self._database.all("select distinct topic from dead_messages where redrive_at is not null order by 1")
+        rows = self._database.system.all(
+            "select distinct topic from dead_messages where redrive_at is not null order by 1"
+        )
         return [row["topic"] for row in rows]
 
     def publish(self, topic: str, publish: Publish) -> int:
@@ -59,7 +61,7 @@ class DeadMessages:
 
         No message is locked meanwhile: one that fails again is buried again while others are still being published.
         """
-        with self._database.connection() as connection, connection.transaction():
+        with self._database.system.transaction() as connection:
             turn = connection.execute("select pg_try_advisory_xact_lock(%s) as mine", (_LOCK,)).fetchone()
             if not turn["mine"]:
                 return 0

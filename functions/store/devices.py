@@ -21,7 +21,7 @@ class Devices:
 
     def list(self, caller: Caller) -> list[Device]:
         """The caller's devices, the oldest first, without secrets."""
-        rows = self._database.all(
+        rows = self._database.of(caller.user_id).all(
             "select device_id as id, kind, name, endpoint, created_at from devices where user_id = %s"
             " order by created_at, device_id",
             (caller.user_id,),
@@ -35,7 +35,7 @@ class Devices:
         Raises InvalidInput for one more than LIMIT, AlreadyExists for an endpoint of another kind.
         """
         values = {**device.model_dump(), "device_id": str(uuid7(now)), "secret": secret, "created_at": now.isoformat()}
-        row = self._database.one(
+        row = self._database.of(caller.user_id).one(
             "select * from save_device(%s, %s, %s)",
             (Jsonb(caller.model_dump(mode="json")), Jsonb(values), LIMIT),
         )
@@ -48,14 +48,14 @@ class Devices:
 
     def remove(self, user_id: UUID, device_id: UUID) -> None:
         """Raises NotFound."""
-        if not self._database.all(
+        if not self._database.of(user_id).all(
             "delete from devices where user_id = %s and device_id = %s returning 1", (user_id, device_id)
         ):
             raise NotFound("device")
 
     def get(self, user_id: UUID, device_id: UUID) -> dict[str, Any]:
         """One device with its keys and its secret, for who sends to it. Raises NotFound."""
-        row = self._database.one(
+        row = self._database.of(user_id).one(
             "select device_id, kind, endpoint, p256dh, auth, secret from devices where user_id = %s and device_id = %s",
             (user_id, device_id),
         )
@@ -66,7 +66,7 @@ class Devices:
     def unsubscribe(self, user_id: UUID, address: str) -> None:
         """Ends reminders by email to this address: removes its device, and where it is the user's own, switches
         email off. The second time there is nothing left to do."""
-        self._database.all(
+        self._database.of(user_id).all(
             "with removed as ("
             "  delete from devices where user_id = %(user)s and kind = 'email' and endpoint = %(address)s)"
             " update users set email_notifications = false where user_id = %(user)s and email = %(address)s",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Literal
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from functions.store.database import Database
+from functions.store.task_lists import DUE
 from functions.store.users import COLUMNS, settings_of
 from functions.tasks.digest import DigestTask, DueDigest, digest_day, window_end
 from functions.tasks.user_settings import next_digest
@@ -25,7 +27,7 @@ class Digests:
     def plan(self, now: datetime, limit: int) -> int:
         """Makes a pending digest for up to `limit` users whose time has come, and sets their next time; answers
         for how many. Concurrent calls never get the same user (`skip locked`)."""
-        with self._database.connection() as connection, connection.transaction():
+        with self._database.system.transaction() as connection:
             due = connection.execute(
                 f"select user_id, next_digest_at, {COLUMNS} from users where next_digest_at <= %s"
                 " order by next_digest_at limit %s for update skip locked",
@@ -46,7 +48,7 @@ class Digests:
         """A pending digest that nobody else is sending, the longest not attempted first; None when there is none.
         One whose day is over, or whose user wants none any more, is settled as failed instead."""
         while True:
-            row = self._database.one(
+            row = self._database.system.one(
                 f"""
                 with next as (
                     select user_id, day from digests
@@ -74,10 +76,10 @@ class Digests:
     def tasks(self, digest: DueDigest) -> list[DigestTask]:
         """The user's open tasks that are due by the end of the day after, the earliest first."""
         end = window_end(digest.day, ZoneInfo(digest.settings.time_zone))
-        rows = self._database.all(
-            "select title, due_at, due_on, overdue_at from tasks"
+        rows = self._database.of(UUID(digest.user_id)).all(
+            "select title, due_at, due_on, overdue_at from tasks t"
             " where user_id = %s and deleted_at is null and status = 'open'"
-            " and coalesce(due_at, 'infinity') < %s order by coalesce(due_at, 'infinity'), task_id limit %s",
+            f" and {DUE} < %s order by {DUE}, task_id limit %s",
             (digest.user_id, end + timedelta(days=1), READ),
         )
         return [DigestTask(**row) for row in rows]
@@ -90,7 +92,7 @@ class Digests:
         reason: str | None = None,
     ) -> None:
         """Notes how an attempt ended, once; `pending` for one that may be made again."""
-        self._database.all(
+        self._database.of(UUID(digest.user_id)).all(
             "update digests set status = %(status)s, reason = %(reason)s,"
             " attempted_at = case when %(status)s = 'pending' then %(now)s - %(pause)s::interval end,"
             " delivered_at = case when %(status)s = 'sent' then %(now)s::timestamptz end"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,7 +30,7 @@ class Outbox:
 
     def pending_users(self, limit: int) -> list[UUID]:
         """Users with unpublished events."""
-        rows = self._database.all(
+        rows = self._database.system.all(
             "select distinct user_id from (select user_id from events where published_at is null limit %s) e",
             (limit,),
         )
@@ -37,7 +38,7 @@ class Outbox:
 
     def pending(self, users: Iterable[UUID]) -> set[UUID]:
         """Those of `users` that have unpublished events."""
-        rows = self._database.all(
+        rows = self._database.system.all(
             "select user_id from unnest(%s::uuid[]) as u (user_id)"
             " where exists (select from events e where e.user_id = u.user_id and e.published_at is null)",
             (list(users),),
@@ -51,7 +52,7 @@ class Outbox:
         transaction): so a user's events leave in order of `seq`, whoever publishes them. When `publish` raises,
         nothing is marked. Answers how many events were published; `limit` at most.
         """
-        with self._database.connection() as connection, connection.transaction():
+        with self._database.system.transaction() as connection:
             # Locked first, read afterwards: the read must see what the last holder of the lock marked.
             mine = [
                 row["user_id"]
@@ -78,7 +79,7 @@ class Outbox:
     def replay_unseen(self, now: datetime) -> None:
         """Marks as unpublished what a broker that forgets has lost: recent events that the activity log has not
         seen though they were published a while ago."""
-        self._database.all(
+        self._database.system.all(
             "update events e set published_at = null where published_at between %s and %s and not exists ("
             " select from activity a where a.user_id = e.user_id and a.seq = e.seq)",
             (now - 6 * SEEN_WITHIN, now - SEEN_WITHIN),
@@ -87,7 +88,7 @@ class Outbox:
     def replay_recent(self) -> None:
         """The same at a start, when no consumer has anything under way: the events of the last REPLAY before
         the newest publication, and any that the activity log has not seen."""
-        self._database.all(
+        self._database.system.all(
             "update events e set published_at = null"
             " where published_at >="
             "  (select max(published_at) from events where published_at is not null) - %s::interval"
@@ -103,23 +104,25 @@ class ActivityLog:
 
     def append(self, events: Sequence[ChangeEvent]) -> None:
         """Keeps events, each once: its key is (user_id, seq)."""
-        rows = [
-            {
-                **event.model_dump(mode="json", exclude={"data"}),
-                "task_id": str(event.entity_id) if event.entity_type == "task" else event.data.get("task_id"),
-                "details": details_of(event),
-            }
-            for event in events
-        ]
-        self._database.all(
-            "insert into activity"
-            " (user_id, seq, event_id, event_type, entity_type, entity_id, task_id, occurred_at, details)"
-            " select user_id, seq, event_id, type, entity_type, entity_id, task_id, occurred_at, details"
-            " from jsonb_to_recordset(%s) as e (user_id uuid, seq bigint, event_id uuid, type text, entity_type text,"
-            "  entity_id uuid, task_id uuid, occurred_at timestamptz, details jsonb)"
-            " on conflict do nothing",
-            (Jsonb(rows),),
-        )
+        rows: dict[UUID, list[dict[str, Any]]] = defaultdict(list)
+        for event in events:
+            rows[event.user_id].append(
+                {
+                    **event.model_dump(mode="json", exclude={"data"}),
+                    "task_id": str(event.entity_id) if event.entity_type == "task" else event.data.get("task_id"),
+                    "details": details_of(event),
+                }
+            )
+        for user_id, of_user in rows.items():  # one, but for a message that is not ours
+            self._database.of(user_id).all(
+                "insert into activity"
+                " (user_id, seq, event_id, event_type, entity_type, entity_id, task_id, occurred_at, details)"
+                " select user_id, seq, event_id, type, entity_type, entity_id, task_id, occurred_at, details"
+                " from jsonb_to_recordset(%s) as e (user_id uuid, seq bigint, event_id uuid, type text,"
+                "  entity_type text, entity_id uuid, task_id uuid, occurred_at timestamptz, details jsonb)"
+                " on conflict do nothing",
+                (Jsonb(of_user),),
+            )
 
     def page(self, caller: Caller, query: ListActivity) -> ActivityPage:
         """Newest first. Raises InvalidInput for a cursor that is not one."""
@@ -139,7 +142,7 @@ class ActivityLog:
         if query.cursor is not None:
             (params["before"],) = decode_cursor(query.cursor, "seq", ("bigint",))
             where.append("seq < %(before)s")
-        rows = self._database.all(
+        rows = self._database.of(caller.user_id).all(
             "select event_id as id, seq, event_type, entity_type, entity_id, occurred_at as timestamp, details"
             " from activity where " + " and ".join(where) + " order by seq desc limit %(rows)s offset %(offset)s",
             params,

@@ -35,7 +35,7 @@ class Reminders:
         """
         # The limit is part of the text, and the tasks are joined last: so the planner knows that it is about a few
         # rows, in a generic plan too, and reads none but those by their keys.
-        rows = self._database.all(
+        rows = self._database.system.all(
             f"""
             with due as materialized (
                 select user_id, reminder_id from reminders
@@ -55,7 +55,7 @@ class Reminders:
 
     def release(self, reminders: Sequence[DueReminder]) -> None:
         """Gives up these claims, so that the next tick has them."""
-        self._database.all(
+        self._database.system.all(
             "update reminders set claimed_at = null where status = 'pending'"
             " and (user_id, reminder_id) in (select * from unnest(%s::uuid[], %s::uuid[]))",
             ([r.user_id for r in reminders], [r.reminder_id for r in reminders]),
@@ -63,7 +63,7 @@ class Reminders:
 
     def release_expired(self, now: datetime, lease: timedelta = LEASE) -> None:
         """Gives up the claims older than `lease`: their messages were lost with whoever held them."""
-        self._database.all(
+        self._database.system.all(
             "update reminders set claimed_at = null"
             " where status = 'pending' and claimed_at is not null and claimed_at <= %s",
             (now - lease,),
@@ -71,7 +71,7 @@ class Reminders:
 
     def next_due(self, before: datetime) -> datetime | None:
         """When the next pending reminder is due, if that is before `before`."""
-        row = self._database.one(
+        row = self._database.system.one(
             "select min(scheduled_time) as next from reminders"
             " where status = 'pending' and claimed_at is null and scheduled_time < %s",
             (before,),
@@ -80,7 +80,7 @@ class Reminders:
 
     def recipients(self, reminders: list[DueReminder]) -> dict[Key, Recipient]:
         """For each of these reminders that is still pending, its user's settings and devices."""
-        rows = self._database.all(
+        rows = self._database.system.all(
             f"""
             select r.reminder_id, u.user_id, {COLUMNS}, (
                 select coalesce(jsonb_agg(jsonb_build_array(kind,
@@ -107,7 +107,7 @@ class Reminders:
         """
         if not deliveries:
             return []
-        rows = self._database.all(
+        rows = self._database.system.all(
             """
             with wanted as (
                 select distinct * from jsonb_to_recordset(%(deliveries)s)
@@ -154,7 +154,7 @@ class Reminders:
 
     def begin_attempts(self, deliveries: list[Delivery], now: datetime) -> list[Delivery]:
         """Claims the deliveries that are pending, of a pending reminder, not held, and attempted by nobody else."""
-        rows = self._database.all(
+        rows = self._database.system.all(
             """
             update deliveries x set attempts = x.attempts + 1, attempted_at = %(now)s
             from jsonb_to_recordset(%(deliveries)s) as d (user_id uuid, reminder_id uuid, channel text, address text)
@@ -174,7 +174,7 @@ class Reminders:
 
     def end_attempt(self, delivery: Delivery, reason: str) -> None:
         """Notes a failed attempt, so that the next one may begin at once."""
-        self._database.all(
+        self._database.of(delivery.user_id).all(
             "update deliveries set attempted_at = null, reason = %s"
             " where user_id = %s and reminder_id = %s and channel = %s and address = %s and status = 'pending'",
             (reason, *delivery.key),
@@ -183,7 +183,7 @@ class Reminders:
     def postpone(self, delivery: Delivery, until: datetime, reason: str) -> bool:
         """Notes a failed attempt and holds the delivery until a time that its receiver named; False, and nothing
         held, once it was attempted MAX_ATTEMPTS times."""
-        rows = self._database.all(
+        rows = self._database.of(delivery.user_id).all(
             "update deliveries set attempted_at = null, not_before = %s, reason = %s"
             " where user_id = %s and reminder_id = %s and channel = %s and address = %s and status = 'pending'"
             " and attempts < %s returning 1",
@@ -203,7 +203,7 @@ class Reminders:
         if not deliveries:
             return 0
         items = [{**d.model_dump(mode="json"), "event_id": str(uuid7(now))} for d in deliveries]
-        row = self._database.one(
+        row = self._database.system.one(
             "select record_deliveries(%s, %s, %s, %s, %s) as recorded",
             (Jsonb(items), status, reason, now, correlation_id),
         )
@@ -212,13 +212,16 @@ class Reminders:
 
     def redrive(self, user_id: UUID | None = None, reminder_id: UUID | None = None) -> int:
         """Makes failed deliveries pending again, of one user or of all; answers how many."""
-        row = self._database.one("select redrive_deliveries(%s, %s) as redriven", (user_id, reminder_id))
+        database = self._database.system if user_id is None else self._database.of(user_id)
+        row = database.one("select redrive_deliveries(%s, %s) as redriven", (user_id, reminder_id))
         return row["redriven"] if row else 0
 
     def forget_claims(self) -> None:
         """Gives up every claim and attempt: for a start with a broker that forgot what was under way."""
-        self._database.all("update reminders set claimed_at = null where status = 'pending' and claimed_at is not null")
-        self._database.all(
+        self._database.system.all(
+            "update reminders set claimed_at = null where status = 'pending' and claimed_at is not null"
+        )
+        self._database.system.all(
             "update deliveries set attempted_at = null where status = 'pending' and attempted_at is not null"
         )
 

@@ -5,8 +5,9 @@
 -- its own.
 create or replace function is_written(p_user_id uuid, p_event_id uuid) returns boolean language sql stable as $$
     select exists (
-        select from events e join users u using (user_id)
-        where e.user_id = p_user_id and e.seq > u.seq - 50 and e.event_id = p_event_id)
+        select from events e
+        where e.user_id = p_user_id and e.event_id = p_event_id
+            and e.seq > (select u.seq - 50 from users u where u.user_id = p_user_id))
 $$;
 
 -- A reminder as the API answers it.

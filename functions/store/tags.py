@@ -21,7 +21,7 @@ class Tags:
 
     def list(self, caller: Caller) -> list[Tag]:
         """All of the caller's tags, by name."""
-        rows = self._database.all(
+        rows = self._database.of(caller.user_id).all(
             "select tag_id as id, name, color from tags where user_id = %s order by key", (caller.user_id,)
         )
         return [Tag.model_validate(row) for row in rows]
@@ -42,7 +42,7 @@ class Tags:
     def _save(self, what: str, caller: Caller, tag: dict[str, Any], now: datetime) -> Tag:
         if "name" in tag:
             tag["key"] = tag["name"].casefold()
-        row = self._database.one(
+        row = self._database.of(caller.user_id).one(
             "select * from save_tag(%s, %s, %s, %s, %s, %s)",
             (
                 Jsonb(caller.model_dump(mode="json")),

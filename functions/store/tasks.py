@@ -28,12 +28,12 @@ class Tasks:
 
     def time_zone(self, caller: Caller) -> str:
         """The zone of the caller, for a task that names none."""
-        row = self._database.one("select time_zone from users where user_id = %s", (caller.user_id,))
+        row = self._database.of(caller.user_id).one("select time_zone from users where user_id = %s", (caller.user_id,))
         return row["time_zone"] if row else "UTC"
 
     def get(self, caller: Caller, task_id: UUID) -> Task:
         """Raises NotFound."""
-        row = self._database.one(
+        row = self._database.of(caller.user_id).one(
             "select task_json(t) || jsonb_build_object('followed_by', f.task_id) as task from tasks t"
             " left join tasks f on f.user_id = t.user_id and f.follows = t.task_id"
             " where t.user_id = %s and t.task_id = %s and t.deleted_at is null",
@@ -55,7 +55,7 @@ class Tasks:
 
     def completed(self, caller: Caller, task_id: UUID) -> Task | None:
         """The task as it is now, if it is completed; one that was deleted since, too."""
-        row = self._database.one(
+        row = self._database.of(caller.user_id).one(
             "select task_json(t) as task from tasks t where user_id = %s and task_id = %s and status = 'completed'",
             (caller.user_id, task_id),
         )
@@ -89,7 +89,7 @@ class Tasks:
 
     def withdraw_next(self, caller: Caller, task: Task, now: datetime) -> None:
         """Takes back the occurrence that follows `task`, which was opened again, unless it was touched."""
-        row = self._database.one(
+        row = self._database.of(caller.user_id).one(
             "select task_id from tasks where user_id = %s and follows = %s and deleted_at is null",
             (caller.user_id, task.id),
         )
@@ -99,7 +99,7 @@ class Tasks:
 
     def of_reminder(self, caller: Caller, reminder_id: UUID) -> UUID:
         """The id of the task that a reminder is of. Raises NotFound."""
-        row = self._database.one(
+        row = self._database.of(caller.user_id).one(
             "select task_id from reminders join tasks using (user_id, task_id)"
             " where user_id = %s and reminder_id = %s and deleted_at is null",
             (caller.user_id, reminder_id),
@@ -110,7 +110,7 @@ class Tasks:
         return task_id
 
     def _save(self, change: Change, caller: Caller) -> tuple[str, Task | None]:
-        row = self._database.one(
+        row = self._database.of(caller.user_id).one(
             "select * from save_task(%(user)s, %(task)s, %(expected_version)s, %(after)s,"
             " %(tags)s, %(reminders)s, %(event)s)",
             {

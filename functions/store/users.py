@@ -25,7 +25,9 @@ class Users:
 
     def settings(self, caller: Caller) -> UserSettings:
         """The caller's settings; the defaults for one who never gave a command."""
-        row = self._database.one(f"select {COLUMNS} from users where user_id = %s", (caller.user_id,))
+        row = self._database.of(caller.user_id).one(
+            f"select {COLUMNS} from users where user_id = %s", (caller.user_id,)
+        )
         return settings_of(row) if row else UserSettings(email=caller.email)
 
     def change(self, caller: Caller, plan: Callable[[UserSettings], UserSettings], now: datetime) -> UserSettings:
@@ -38,7 +40,7 @@ class Users:
             planned = plan(settings)
             if planned == settings:
                 return settings
-            row = self._database.one(
+            row = self._database.of(caller.user_id).one(
                 "select save_settings(%s, %s, %s) as saved",
                 (
                     Jsonb(caller.model_dump(mode="json")),
@@ -52,7 +54,9 @@ class Users:
 
     def end_digest(self, user_id: UUID) -> None:
         """Sends that user no further digest."""
-        self._database.all("update users set digest_at = null, next_digest_at = null where user_id = %s", (user_id,))
+        self._database.of(user_id).all(
+            "update users set digest_at = null, next_digest_at = null where user_id = %s", (user_id,)
+        )
 
 
 def settings_of(row: dict[str, Any]) -> UserSettings:

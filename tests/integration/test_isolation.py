@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -65,29 +64,6 @@ def owner(system: System) -> Owner:
     )
     eventually(lambda: len(client.activity()) == 2, what="the activity log has the task and its tag")
     return Owner(client, task, client.tags()[0])
-
-
-@pytest.mark.parametrize("spelling", SPELLINGS)
-@pytest.mark.parametrize(
-    "operation",
-    [
-        *("get", "update", "replace", "delete", "complete", "reopen", "skip"),
-        *("reminders", "snooze", "cancel", "update_tag", "delete_tag"),
-    ],
-)
-def test_another_users_id__is_not_found(
-    system: System, owner: Owner, user: str, operation: str, spelling: Spelling
-) -> None:
-    """Another user's id and one that nobody has are told apart by nothing."""
-    before = owner.look()
-    stranger = system.client(user, {"X-Correlation-Id": "same"})
-    inputs = owner.inputs[operation]
-    name = next(iter(inputs))
-    others = refused(Api(stranger, spelling)(operation, **inputs), 404, code=5)
-    nobodys = refused(Api(stranger, spelling)(operation, **{**inputs, name: str(uuid4())}), 404, code=5)
-    assert others == nobodys
-    assert owner.look() == before
-    assert not system.sql("select seq from users where user_id = %s and seq > 0", stranger.user_id)
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)

@@ -75,7 +75,7 @@ class Household:
 
     def events(self, kind: str = "%") -> list[ChangeEvent]:
         """The user's change log in order: all of it, or the events of one type."""
-        rows = self.database.all(
+        rows = self.database.of(self.caller.user_id).all(
             "select event_id, type, user_id, seq, occurred_at, correlation_id, entity_type, entity_id, data"
             " from events where user_id = %s and type like %s order by seq",
             (self.caller.user_id, kind),
@@ -89,7 +89,7 @@ class Household:
 
     def rows(self, where: str = "true") -> list[dict[str, Any]]:
         """The user's tasks as they are stored, deleted ones too, in the order of their making."""
-        return self.database.all(
+        return self.database.of(self.caller.user_id).all(
             "select t.* from tasks t"
             " join events e on e.user_id = t.user_id and e.entity_id = t.task_id and e.type = 'task.created'"
             f" where t.user_id = %s and {where} order by e.seq",

@@ -18,7 +18,7 @@ import pytest
 from functions.due_reminders import due_reminders
 from functions.route_reminder import route_reminder
 from functions.runtime.sidecar import Sidecar
-from functions.store.database import Database, Row
+from functions.store.database import Database, Row, Scope
 from functions.store.reminders import LEASE, Reminders
 from functions.tasks.errors import NotFound
 from functions.tasks.events import Delivery, DueReminder, Event, ReminderDue
@@ -59,7 +59,7 @@ class Explaining(Database):
         self.nodes: list[dict[str, Any]] = []
         """The nodes of the plan of the last statement."""
 
-    def all(self, query: str, params: Row | Sequence[Any] = ()) -> list[Row]:
+    def run(self, scope: Scope, query: str, params: Row | Sequence[Any]) -> list[Row]:
         values = list(params.values() if isinstance(params, dict) else params)
         names = list(params) if isinstance(params, dict) else []
         for number, name in enumerate(names, 1):
@@ -67,13 +67,14 @@ class Explaining(Database):
         for number in range(1, len(values) + 1):
             query = query.replace("%s", f"${number}", 1)
         types = ", ".join("timestamptz" for _ in values)
-        with self.connection() as connection, connection.transaction(force_rollback=True):
+        with self.transaction(scope) as connection:
             connection.execute("set local plan_cache_mode = force_generic_plan")
             connection.execute(f"prepare explained ({types}) as {query}")
             literals = ", ".join(f"'{value.isoformat()}'" for value in values)
             explained = f"explain (analyze, buffers, format json) execute explained ({literals})"
             ((root,),) = [row.values() for row in connection.execute(explained)]
             connection.execute("deallocate explained")
+            raise psycopg.Rollback
         self.nodes = list(_nodes(root[0]["Plan"]))
         return []
 
@@ -230,7 +231,7 @@ class TestInFlight:
             route_reminder(
                 ReminderDue(reminders=[claimed]), Reminders(late.database), cast(Sidecar, Recorder()), late.now
             )
-        (row,) = late.database.all(
+        (row,) = late.database.system.all(
             "select count(*) as deliveries from deliveries where reminder_id = %s", (claimed.reminder_id,)
         )
         return cast(int, row["deliveries"])
@@ -321,7 +322,7 @@ class TestSnoozing:
 
         def read_too_early(caller: Caller, task_id: UUID) -> Task:
             read = get(caller, task_id)
-            household.database.all("update reminders set status = 'sent' where reminder_id = %s", (first,))
+            household.database.system.all("update reminders set status = 'sent' where reminder_id = %s", (first,))
             return read
 
         monkeypatch.setattr(household.tasks, "get", read_too_early)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from functions.store import migrate
@@ -129,7 +130,7 @@ class TestSkipping:
 
     def test_forgets_the_reminders_of_what_was_skipped(self, household: Household) -> None:
         task = household.daily(reminders=[{"offset": "PT10M"}, {"offset": "PT5M"}])
-        household.database.all(
+        household.database.system.all(
             "update reminders set status = 'sent' where scheduled_time = %s", (NOW + HOUR * 11 / 12,)
         )
         household.skip(task.id)
@@ -222,17 +223,16 @@ class TestTheRest:
 
 
 class TestUpgrade:
-    def test_tasks_of_before_know_their_zone_and_what_they_follow(self, household: Household) -> None:
+    def test_tasks_of_before_know_their_zone_and_what_they_follow(self, household: Household, url: str) -> None:
         first = household.daily(time_zone="Europe/Berlin")
         household.complete(first.id)
         household.deliver()
         (second,) = household.open()
-        database = household.database
-        database.all("drop index tasks_follows")
-        database.all("alter table tasks drop series_time_zone, drop follows")
-        database.all("alter table reminders drop snoozed_from, drop dismissed")
         migration = next(path for path in MIGRATIONS if path.name.startswith("0003"))
-        with database.connection() as connection:
+        with psycopg.connect(url) as connection:
+            connection.execute("drop index tasks_follows")
+            connection.execute("alter table tasks drop series_time_zone, drop follows")
+            connection.execute("alter table reminders drop snoozed_from, drop dismissed")
             connection.execute(migration.read_bytes())
         now = household.tasks.get(household.caller, second.id)
         assert (now.follows, now.series_time_zone) == (first.id, "Europe/Berlin")

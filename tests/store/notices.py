@@ -59,7 +59,7 @@ class Case:
         return reminder.status
 
     def events(self) -> list[dict[str, Any]]:
-        rows = self.database.all(
+        rows = self.database.of(self.caller.user_id).all(
             "select data from events where user_id = %s and entity_type = 'reminder' order by seq",
             (self.caller.user_id,),
         )

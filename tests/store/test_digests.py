@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
+import psycopg
 import pytest
 
 from functions.store.database import Database
@@ -25,8 +26,8 @@ def database(world: World) -> Database:
 class TestDigests:
     @pytest.fixture
     def digests(self, database: Database) -> Digests:
-        database.all("delete from digests")
-        database.all("update users set digest_at = null, next_digest_at = null")
+        database.system.all("delete from digests")
+        database.system.all("update users set digest_at = null, next_digest_at = null")
         return Digests(database)
 
     MORNING = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)  # 07:30 in Berlin
@@ -46,7 +47,7 @@ class TestDigests:
         assert [(digest.user_id, digest.day) for digest in claimed] == [(str(caller.user_id), self.TODAY)]
         digests.record(claimed[0], "sent", self.MORNING)
         assert digests.claim(self.MORNING + timedelta(hours=1)) is None
-        row = database.one("select next_digest_at from users where user_id = %s", (caller.user_id,))
+        row = database.system.one("select next_digest_at from users where user_id = %s", (caller.user_id,))
         assert row is not None
         assert row["next_digest_at"] == self.MORNING + timedelta(days=1)
 
@@ -70,7 +71,7 @@ class TestDigests:
             assert digests.claim(now) is None
             now += timedelta(minutes=1)
         assert digests.claim(self.MORNING + timedelta(days=1)) is None
-        assert database.one("select status, reason from digests where user_id = %s", (caller.user_id,)) == {
+        assert database.system.one("select status, reason from digests where user_id = %s", (caller.user_id,)) == {
             "status": "failed", "reason": "its day is over"
         }  # fmt: skip
 
@@ -103,8 +104,8 @@ class TestDigests:
         assert [task.title for task in digests.tasks(digest)] == ["2026-11-20", "2026-11-23T12:00:00Z", "2026-11-24"]
 
 
-def test_the_tick_finds_users_whose_digest_is_due_by_the_partial_index(database: Database) -> None:
-    with database.connection() as connection, connection.transaction():
+def test_the_tick_finds_users_whose_digest_is_due_by_the_partial_index(world: World) -> None:
+    with psycopg.connect(world.url) as connection:
         connection.execute(
             "insert into users (user_id, name) select gen_random_uuid(), 'x' from generate_series(1, 2000)"
         )

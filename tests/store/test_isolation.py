@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, time
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+import functions
 from functions.store.devices import Devices
 from functions.store.digests import Digests
 from functions.store.events import ActivityLog, Outbox
@@ -39,6 +42,22 @@ ACROSS_USERS = {
     *("Outbox.pending_users", "Outbox.replay_unseen", "Outbox.replay_recent"),
 }
 """What the ticks call: they look across users, and are given no user."""
+
+OF_SEVERAL = {
+    *("Reminders.recipients", "Reminders.plan_deliveries", "Reminders.begin_attempts", "Reminders.record"),
+    *("Reminders.release", "Outbox.publish", "Outbox.pending"),
+}
+"""What handles several users' reminders or events at once: each with its user."""
+
+OF_NOBODY = {
+    *("DeadMessages.bury", "DeadMessages.counts", "DeadMessages.redrive", "DeadMessages.topics"),
+    *("DeadMessages.publish", "Host._healthz"),
+}
+"""What touches no row of a user."""
+
+SYSTEM = ACROSS_USERS | OF_SEVERAL | OF_NOBODY | {"Reminders.redrive"}
+"""Each place that makes a statement for all users. What is added here needs a reason that is as good; `redrive` is for
+an operator, and when a user asks, a statement of that user."""
 
 
 def planned(world: World, due: DueReminder) -> list[Delivery]:
@@ -170,6 +189,7 @@ ATTEMPTS: list[tuple[str, Attempt]] = [
         "Reminders.end_attempt",
         lambda world, ben, ann: world.reminders.end_attempt(of(ben, ann.deliveries[0]), "Ben was here"),
     ),
+    ("Reminders.release", lambda world, ben, ann: world.reminders.release([of(ben, ann.due)])),
     (
         "Reminders.record",
         lambda world, ben, ann: world.reminders.record([of(ben, d) for d in ann.deliveries], "sent", NOW + SECOND, ""),
@@ -195,6 +215,7 @@ ATTEMPTS: list[tuple[str, Attempt]] = [
     ("Digests.record", lambda world, ben, ann: world.digests.record(as_bens(ben, ann), "sent", NOW)),
     ("Outbox.pending", lambda world, ben, ann: world.outbox.pending([ben.user_id])),
     ("Outbox.publish", lambda world, ben, ann: world.outbox.publish([ben.user_id], lambda events: None)),
+    ("Outbox.pending", lambda world, ben, ann: world.outbox.pending([ben.user_id])),
     ("ActivityLog.append", lambda world, ben, ann: world.log.append([bens(ben, ann)])),
     ("ActivityLog.page", lambda world, ben, ann: world.log.page(ben, ListActivity())),
     ("ActivityLog.page", lambda world, ben, ann: world.log.page(ben, ListActivity(task_id=ann.task.id))),
@@ -209,6 +230,22 @@ def test_every_method_of_the_store_is_tried() -> None:
         if not name.startswith("_")
     }
     assert {name for name, _ in ATTEMPTS} | ACROSS_USERS == public
+
+
+def test_every_statement_for_all_users_is_listed() -> None:
+    """Every other one is of one user. Only a statement that names its scope can be made at all."""
+    made = {
+        f"{scope.name}.{method.name}"
+        for path in Path(functions.__file__).parent.rglob("*.py")
+        for scope in ast.walk(ast.parse(path.read_text()))
+        if isinstance(scope, ast.ClassDef)
+        for method in scope.body
+        if isinstance(method, ast.FunctionDef)
+        for node in ast.walk(method)
+        if (isinstance(node, ast.Attribute) and node.attr == "system")
+        or (isinstance(node, ast.Name) and node.id == "ALL_USERS")
+    }
+    assert made - {"Database.system"} == SYSTEM
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "new"])

@@ -34,7 +34,7 @@ class TestRedrive:
     def test_gives_four_attempts_again(self, case: Case) -> None:
         self.failed(case)
         case.reminders.redrive(case.caller.user_id)
-        rows = case.database.all(
+        rows = case.database.system.all(
             "select attempts, attempted_at, reason from deliveries where user_id = %s and channel = 'email'",
             (case.caller.user_id,),
         )

@@ -77,7 +77,7 @@ class World:
     # What is there.
 
     def rows(self, query: str, *params: Any) -> list[dict[str, Any]]:
-        return self.database.all(query, params)
+        return self.database.system.all(query, params)
 
     def value(self, query: str, *params: Any) -> Any:
         (row,) = self.rows(query, *params)

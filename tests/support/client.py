@@ -171,7 +171,9 @@ class Api:
         self.spelling = spelling
 
     def __call__(self, operation: str, **inputs: Any) -> httpx.Response:
-        call = OPERATIONS[operation]
+        return self.call(OPERATIONS[operation], inputs)
+
+    def call(self, call: Operation, inputs: Json) -> httpx.Response:
         if self.spelling == "dapr" or (self.spelling == "dapr-get" and call.verb != "GET"):
             return self.client.dapr(call.function, {**call.said, **inputs})
         if self.spelling == "dapr-get":
