@@ -50,6 +50,10 @@ class Users:
                 return planned
         raise Unavailable("the settings are being changed: try again")
 
+    def delete(self, user_id: UUID) -> None:
+        """Deletes the user and everything that is theirs; the second time there is nothing left to do."""
+        self._database.all("select delete_user(%s)", (user_id,))
+
     def end_digest(self, user_id: UUID) -> None:
         """Sends that user no further digest."""
         self._database.all("update users set digest_at = null, next_digest_at = null where user_id = %s", (user_id,))
