@@ -116,7 +116,8 @@ class ActivityLog:
             "insert into activity"
             " (user_id, seq, event_id, event_type, entity_type, entity_id, task_id, occurred_at, details)"
             " select e.user_id, e.seq, e.event_id, e.type, e.entity_type, e.entity_id, e.task_id, e.occurred_at,"
-            "  e.details from jsonb_to_recordset(%s) as e (user_id uuid, seq bigint, event_id uuid, type text, entity_type text,"
+            "  e.details"
+            " from jsonb_to_recordset(%s) as e (user_id uuid, seq bigint, event_id uuid, type text, entity_type text,"
             "  entity_id uuid, task_id uuid, occurred_at timestamptz, details jsonb)"
             " join events l on l.user_id = e.user_id and l.seq = e.seq and l.event_id = e.event_id"
             " join users u on u.user_id = e.user_id for key share of u"  # not one that is deleted meanwhile

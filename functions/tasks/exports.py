@@ -17,6 +17,7 @@ from functions.tasks.series import begin_rest
 from functions.tasks.user_settings import UserSettings
 from functions.tasks.values import Instant
 
+
 class ExportData(Input):
     """Without `cursor` the first part, else the one after the part that answered it as `next_cursor`."""
 

@@ -14,6 +14,7 @@ import pytest
 from functions.store.devices import Devices
 from functions.store.digests import Digests
 from functions.store.events import ActivityLog, Outbox
+from functions.store.exports import Exports
 from functions.store.reminders import Reminders
 from functions.store.tags import Tags
 from functions.store.task_lists import TaskLists
@@ -187,6 +188,8 @@ ATTEMPTS: list[tuple[str, Attempt]] = [
     ("Users.settings", lambda world, ben, ann: world.users.settings(ben)),
     ("Users.change", lambda world, ben, ann: world.users.change(ben, lambda s: DIGEST_OF_BEN, NOW)),
     ("Users.end_digest", lambda world, ben, ann: world.users.end_digest(ben.user_id)),
+    ("Users.delete", lambda world, ben, ann: world.users.delete(ben.user_id)),
+    ("Exports.part", lambda world, ben, ann: Exports(world.database).part(ben, None, NOW)),
     ("Digests.tasks", lambda world, ben, ann: world.digests.tasks(as_bens(ben, ann))),
     ("Digests.record", lambda world, ben, ann: world.digests.record(as_bens(ben, ann), "sent", NOW)),
     ("Outbox.publish", lambda world, ben, ann: world.outbox.publish([ben.user_id], lambda events: None)),
@@ -199,7 +202,7 @@ ATTEMPTS: list[tuple[str, Attempt]] = [
 def test_every_method_of_the_store_is_tried() -> None:
     public = {
         f"{store.__name__}.{name}"
-        for store in (Tasks, TaskLists, Tags, Reminders, Devices, Users, Digests, Outbox, ActivityLog)
+        for store in (Tasks, TaskLists, Tags, Reminders, Devices, Users, Digests, Outbox, ActivityLog, Exports)
         for name, _ in inspect.getmembers(store, inspect.isfunction)
         if not name.startswith("_")
     }
