@@ -15,7 +15,7 @@ from functions.store.dead_messages import DeadMessages
 from functions.tasks.dead_messages import ids_in, read_dead_message
 from functions.tasks.errors import AlreadyExists, NotFound
 from functions.tasks.events import ChangeEvent, caller_of
-from functions.tasks.models import Caller, CreateTask
+from functions.tasks.models import CreateTask
 from functions.tasks.planning import plan_create, plan_next
 from tests.store.test_isolation import Ann
 from tests.store.world import NOW, SECOND, World, together
@@ -252,7 +252,3 @@ def test_what_is_kept_of_a_deleted_user_is_forgotten_after_a_month(world: World)
     world.rows("update deleted_users set deleted_at = now() - interval '31 days'")
     world.users.delete(second)
     assert world.rows("select user_hash from deleted_users") == world.rows("select user_hash(%s) as user_hash", second)
-
-
-def test_a_caller_of_a_message_is_told_from_one_with_a_token() -> None:
-    assert not Caller(user_id=uuid4(), name="ann").by_message
