@@ -6,7 +6,7 @@ BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run run-kafka demo redrive mail test lint types format render lock clean python venv venv-dev
+.PHONY: help run run-kafka demo redrive mail test lint types format render lock audit sbom clean python venv venv-dev
 
 help: ## Lists these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,8 +55,14 @@ lock: venv-dev ## Locks the newest dependencies that pyproject.toml allows
 COMPILE := --quiet --upgrade --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 	--custom-compile-command "make lock"
 
-clean: ## Removes the virtual environment and caches; data in .tickler stays
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+audit: venv-dev ## Looks the locked packages up in the databases of known vulnerabilities (needs the network)
+	@$(BIN)/python -m tools.audit
+
+sbom: venv-dev ## Writes the software bill of materials of what runs to build/sbom.json (CycloneDX)
+	@$(BIN)/python -m tools.sbom
+
+clean: ## Removes the virtual environment, build and caches; data in .tickler stays
+	@rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -not -path './.tickler/*' -prune -exec rm -rf {} +
 
 venv: python

@@ -36,12 +36,14 @@ from functions.store.dead_messages import DeadMessages
 from functions.store.devices import Devices
 from functions.store.digests import Digests
 from functions.store.events import ActivityLog, Outbox
+from functions.store.exports import Exports
 from functions.store.reminders import Reminders
 from functions.store.tags import Tags
 from functions.store.task_lists import TaskLists
 from functions.store.tasks import Tasks
 from functions.store.users import Users
 from functions.tasks.errors import Unavailable
+from functions.tasks.exports import Export
 from functions.tasks.models import Caller, Page
 
 MAX_MESSAGE = 32 << 20
@@ -59,6 +61,14 @@ PAGE_HEADERS = (
     ("cache-control", "no-store"),
 )
 """A page shows text and posts to itself, nothing else; its URL holds a token, so it is not handed on."""
+
+
+def headers_of(answer: BaseModel) -> tuple[tuple[str, str], ...]:
+    """What an answer needs that is not read by a program: a page, or a file to keep."""
+    if isinstance(answer, Export):
+        name = f'attachment; filename="{answer.file_name}"'
+        return ("content-disposition", name), ("cache-control", "no-store")
+    return PAGE_HEADERS if isinstance(answer, Page) else ()
 
 
 class Host:
@@ -89,6 +99,7 @@ class Host:
             Tags: Tags(self._database),
             Reminders: self._reminders,
             ActivityLog: ActivityLog(self._database),
+            Exports: Exports(self._database),
             Outbox: self._outbox,
             Devices: devices,
             Users: Users(self._database),
@@ -150,8 +161,7 @@ class Host:
                 response = InvokeMethodResponse(answer.html, "text/html; charset=utf-8")
             else:
                 response = InvokeMethodResponse(answer.model_dump_json(by_alias=True), "application/json")
-            headers = PAGE_HEADERS if isinstance(answer, Page) else ()
-            response.headers = (("x-correlation-id", invocation.correlation_id), *headers)
+            response.headers = (("x-correlation-id", invocation.correlation_id), *headers_of(answer))
             return response
 
         return method

@@ -96,6 +96,7 @@ def read_event(function: Function, data: bytes, identity: str) -> tuple[BaseMode
         name=envelope.name,
         email=envelope.email,
         correlation_id=envelope.correlation_id or identity,
+        by_message=True,
     )
     return model.model_validate(inputs), caller
 

@@ -108,15 +108,16 @@ def _operation(
     said = {*in_path, *http.fixed}
     parameters = [_parameter(name, schema["properties"][name], "path") for name in in_path]
     others = {name: value for name, value in schema["properties"].items() if name not in said}
-    if verb in ("GET", "DELETE"):
-        required = schema.get("required", [])
+    required = [name for name in schema.get("required", []) if name in others]
+    # What a DELETE cannot do without goes in its body: an address in a URL would be in logs.
+    if verb == "GET" or (verb == "DELETE" and not required):
         parameters += [_parameter(name, value, "query", name in required) for name, value in others.items()]
     elif others:
         body = {
             "type": "object",
             "additionalProperties": False,
             "properties": others,
-            "required": [name for name in schema.get("required", []) if name in others],
+            "required": required,
         }
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     if parameters:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from functions.store.database import Database
-from functions.tasks.dead_messages import DeadMessage
+from functions.tasks.dead_messages import DeadMessage, ids_in
 
 Publish = Callable[[str, Sequence[DeadMessage]], None]
 
@@ -24,12 +24,18 @@ class DeadMessages:
         self._database = database
 
     def bury(self, message: DeadMessage, now: datetime) -> None:
-        """Keeps a message, once. One that was published again and failed again is as it was before."""
+        """Keeps a message, once. One that was published again and failed again is as it was before.
+
+        One that names a user whose account was deleted, and who is not there again, is not kept.
+        """
         self._database.system.all(
-            "insert into dead_messages (id, topic, event_id, data, buried_at) values (%s, %s, %s, %s, %s)"
+            "insert into dead_messages (id, topic, event_id, data, buried_at) select %s, %s, %s, %s::bytea, %s"
+            " where not exists (select from unnest(%s::uuid[]) as named (user_id)"
+            "  join deleted_users d on d.user_hash = user_hash(named.user_id)"
+            "  where not exists (select from users u where u.user_id = named.user_id))"
             " on conflict (id) do update"
             " set data = excluded.data, buried_at = excluded.buried_at, redrive_at = null, redriven_at = null",
-            (message.id, message.topic, message.event_id, message.data, now),
+            (message.id, message.topic, message.event_id, message.data, now, ids_in(message.data)),
         )
 
     def counts(self) -> dict[str | None, int]:

@@ -103,7 +103,8 @@ class ActivityLog:
         self._database = database
 
     def append(self, events: Sequence[ChangeEvent]) -> None:
-        """Keeps events, each once: its key is (user_id, seq)."""
+        """Keeps events, each once: its key is (user_id, seq). One that the change log does not have is of an account
+        that was deleted, and is not kept."""
         rows: dict[UUID, list[dict[str, Any]]] = defaultdict(list)
         for event in events:
             rows[event.user_id].append(
@@ -117,9 +118,12 @@ class ActivityLog:
             self._database.of(user_id).all(
                 "insert into activity"
                 " (user_id, seq, event_id, event_type, entity_type, entity_id, task_id, occurred_at, details)"
-                " select user_id, seq, event_id, type, entity_type, entity_id, task_id, occurred_at, details"
+                " select e.user_id, e.seq, e.event_id, e.type, e.entity_type, e.entity_id, e.task_id, e.occurred_at,"
+                "  e.details"
                 " from jsonb_to_recordset(%s) as e (user_id uuid, seq bigint, event_id uuid, type text,"
                 "  entity_type text, entity_id uuid, task_id uuid, occurred_at timestamptz, details jsonb)"
+                " join events l on l.user_id = e.user_id and l.seq = e.seq and l.event_id = e.event_id"
+                " join users u on u.user_id = e.user_id for key share of u"  # not one that is deleted meanwhile
                 " on conflict do nothing",
                 (Jsonb(of_user),),
             )

@@ -80,12 +80,32 @@ begin
     end if;
 end $$;
 
+-- What is kept of the id of a deleted user.
+create or replace function user_hash(p_user_id uuid) returns bytea language sql immutable as $$
+    select sha256(convert_to(p_user_id::text, 'UTF8'))
+$$;
+
+-- Deletes a user and everything that is theirs, messages that nobody handled included. Every table of theirs goes with
+-- the row in users (on delete cascade). A message is theirs if it has their id, however that is spelled; one of several
+-- users' reminders goes too, as what is still pending of it is sent anew.
+create or replace function delete_user(p_user_id uuid) returns void language plpgsql as $$
+begin
+    delete from users where user_id = p_user_id;
+    insert into deleted_users (user_hash, deleted_at) values (user_hash(p_user_id), now())
+    on conflict (user_hash) do update set deleted_at = excluded.deleted_at;
+    lock table dead_messages in share row exclusive mode;  -- one that is being buried is deleted, or told by the hash
+    delete from dead_messages
+    where position(translate(p_user_id::text, '-', '') in lower(translate(encode(data, 'escape'), '-', ''))) > 0;
+    delete from deleted_users where deleted_at < now() - interval '30 days';
+end $$;
+
 -- Writes one planned change of a task (see planning.Change). Answers the outcome and the task:
 --   saved   as written
 --   exists  it was created before (by id, as what follows p_after, or as this occurrence): nothing changed
 --   stale   its version is not p_expected_version: nothing changed
 --   gone    it is not there, or was deleted; or p_after is no longer completed: nothing changed. That p_after was
---           deleted since does not matter: had the next one been there already, it would have stayed.
+--           deleted since does not matter: had the next one been there already, it would have stayed. Or the user is
+--           gone: only a new task makes a user, and by a message only one whose account was not deleted lately.
 create or replace function save_task(
     p_user jsonb, p_task jsonb, p_expected_version integer, p_after uuid,
     p_tags jsonb, p_reminders jsonb, p_event jsonb
@@ -98,6 +118,14 @@ declare
     tag_ids uuid[] := '{}';
     at timestamptz := p_event ->> 'occurred_at';
 begin
+    perform from users where user_id = owner for no key update;
+    if not found and (
+        p_expected_version > 0 or p_after is not null
+        or (p_user ->> 'by_message')::boolean
+            and exists (select from deleted_users where user_hash = user_hash(owner))) then
+        return query select 'gone', null::jsonb;
+        return;
+    end if;
     perform lock_user(owner, p_user ->> 'name', p_user ->> 'email');
     select * into old from tasks
     where user_id = owner and (task_id = new.task_id or p_expected_version = 0 and (
@@ -355,4 +383,70 @@ begin
         owner, p_event_id, p_type, 'tag', id, p_now, p_correlation_id, jsonb_build_object('tag', tag));
     outcome := 'saved';
     return next;
+end $$;
+
+-- One part of all that is a user's: items in order of section and key, from after p_after in p_section, until they have
+-- p_bytes (a task counts twice: its export says it again as inputs). `more` stands on the last item of a part that is
+-- full. It is stable, so all of it is of the caller's one snapshot, and it reads no more than it answers.
+create or replace function export_part(p_user_id uuid, p_section text, p_after jsonb, p_bytes integer)
+returns table (section text, key jsonb, item jsonb, more boolean) language plpgsql stable as $$
+declare
+    sections text[] := '{devices,tags,tasks,activity,deliveries,digests}';
+    first integer := array_position(sections, p_section);
+    nil constant uuid := '00000000-0000-0000-0000-000000000000';
+    after jsonb := p_after;
+    room integer := p_bytes;
+    items refcursor;
+begin
+    foreach section in array sections[first:] loop
+        if section = 'devices' then
+            open items for
+                select jsonb_build_array(device_id), jsonb_build_object(
+                    'id', device_id, 'kind', kind, 'name', name, 'endpoint', endpoint, 'created_at', created_at)
+                from devices where user_id = p_user_id and device_id > coalesce((after ->> 0)::uuid, nil)
+                order by device_id;
+        elsif section = 'tags' then
+            open items for
+                select jsonb_build_array(tag_id), jsonb_build_object('id', tag_id, 'name', name, 'color', color)
+                from tags where user_id = p_user_id and tag_id > coalesce((after ->> 0)::uuid, nil)
+                order by tag_id;
+        elsif section = 'tasks' then
+            open items for
+                select jsonb_build_array(task_id), task_json(t)
+                from tasks t where user_id = p_user_id and task_id >= coalesce((after ->> 0)::uuid, nil)
+                    and task_id is distinct from (after ->> 0)::uuid and deleted_at is null
+                order by task_id;
+        elsif section = 'activity' then
+            open items for
+                select jsonb_build_array(seq), jsonb_build_object(
+                    'id', event_id, 'seq', seq, 'event_type', event_type, 'entity_type', entity_type,
+                    'entity_id', entity_id, 'timestamp', occurred_at, 'details', details)
+                from activity where user_id = p_user_id and seq > coalesce((after ->> 0)::bigint, 0)
+                order by seq;
+        elsif section = 'deliveries' then
+            open items for
+                select jsonb_build_array(reminder_id, channel, address), to_jsonb(d)
+                from deliveries d where user_id = p_user_id and (reminder_id, channel, address)
+                    > (coalesce((after ->> 0)::uuid, nil), coalesce(after ->> 1, ''), coalesce(after ->> 2, ''))
+                order by reminder_id, channel, address;
+        else
+            open items for
+                select jsonb_build_array(day - date '2000-01-01'), to_jsonb(d)
+                from digests d where user_id = p_user_id
+                    and day > date '2000-01-01' + coalesce((after ->> 0)::integer, 0)
+                order by day;
+        end if;
+        loop
+            fetch items into key, item;
+            exit when not found;
+            room := room - octet_length(item::text) * case section when 'tasks' then 2 else 1 end;
+            more := room <= 0;
+            return next;
+            if more then
+                return;
+            end if;
+        end loop;
+        close items;
+        after := null;
+    end loop;
 end $$;

@@ -52,6 +52,10 @@ class Users:
                 return planned
         raise Unavailable("the settings are being changed: try again")
 
+    def delete(self, user_id: UUID) -> None:
+        """Deletes the user and everything that is theirs; the second time there is nothing left to do."""
+        self._database.system.all("select delete_user(%s)", (user_id,))
+
     def end_digest(self, user_id: UUID) -> None:
         """Sends that user no further digest."""
         self._database.of(user_id).all(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID, uuid5
@@ -17,6 +18,8 @@ DEAD_MESSAGE_IDS = UUID("3c1f0a54-7d0e-5b7a-9f62-1c5d9be4a7f0")
 
 LONGEST = 4_000_000
 """Bytes that a message may have to be published again: a sidecar takes 4 MiB at once."""
+
+_ID = re.compile(rb"(?i)(?=((?<![0-9a-f])[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}(?![0-9a-f])))")
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,11 @@ def partition_key(message: DeadMessage) -> str:
     parts = [payload, payload.get("delivery"), *_first(payload.get("events")), *_first(payload.get("reminders"))]
     users = [part["user_id"] for part in parts if isinstance(part, dict) and isinstance(part.get("user_id"), str)]
     return users[0] if users else str(message.id)
+
+
+def ids_in(data: bytes) -> list[UUID]:
+    """All that looks like a UUID in a message, whatever it is the id of, each once."""
+    return sorted({UUID(text.decode()) for text in _ID.findall(data)})
 
 
 def _first(items: Any) -> list[Any]:

@@ -125,7 +125,7 @@ class RawMessage(Event):
 
 def caller_of(event: ChangeEvent) -> Caller:
     """The user of a change, for what a consumer does on their behalf."""
-    return Caller(user_id=event.user_id, name="", correlation_id=event.correlation_id)
+    return Caller(user_id=event.user_id, name="", correlation_id=event.correlation_id, by_message=True)
 
 
 def topic_of(event_type: str) -> str:

@@ -42,6 +42,8 @@ class Caller(BaseModel):
     name: str
     email: str | None = None
     correlation_id: str = ""
+    by_message: bool = False
+    """Named by a message, not proved by a token."""
 
 
 class Input(BaseModel):

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from functions.tasks.errors import InvalidInput
 from functions.tasks.models import Activity, Caller
@@ -74,19 +75,23 @@ class TestAppend:
         assert entry.details["title"] == "Water plants"
         assert entry.details["changes"] == {"title": ["Water", "Water plants"]}
 
+    def test_keeps_nothing_that_the_change_log_does_not_say(self, world: World, ann: Caller) -> None:
+        world.add(ann)
+        (said,) = world.changes(ann)
+        world.log.append([said.model_copy(update=other) for other in ({"seq": 2}, {"event_id": uuid4()})])
+        assert page(world, ann) == []
+
     def test_of_nothing_is_nothing(self, world: World) -> None:
         world.log.append([])
 
     def test_keeps_a_reminder_with_its_task(self, world: World, ann: Caller) -> None:
         task = world.add(ann, due_date="2026-11-24T09:00:00Z", reminder_offset="PT1H")
         (reminder,) = task.reminders
-        told = world.changes(ann)[0].model_copy(
-            update={
-                **{"seq": 2, "event_id": uuid4(), "type": "reminder.sent", "entity_type": "reminder"},
-                **{"entity_id": reminder.id, "data": {"task_id": str(task.id), "channel": "in_app"}},
-            }
+        world.rows(
+            "select append_event(%s, %s, 'reminder.sent', 'reminder', %s, %s, '', %s)",
+            *(ann.user_id, uuid4(), reminder.id, NOW, Jsonb({"task_id": str(task.id), "channel": "in_app"})),
         )
-        world.log.append([*world.changes(ann), told])
+        world.log.append(world.changes(ann))
         assert [entry.event_type for entry in page(world, ann, task_id=task.id)] == ["reminder.sent", "task.created"]
 
 

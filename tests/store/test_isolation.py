@@ -17,6 +17,7 @@ import functions
 from functions.store.devices import Devices
 from functions.store.digests import Digests
 from functions.store.events import ActivityLog, Outbox
+from functions.store.exports import Exports
 from functions.store.reminders import Reminders
 from functions.store.tags import Tags
 from functions.store.task_lists import TaskLists
@@ -51,7 +52,7 @@ OF_SEVERAL = {
 
 OF_NOBODY = {
     *("DeadMessages.bury", "DeadMessages.counts", "DeadMessages.redrive", "DeadMessages.topics"),
-    *("DeadMessages.publish", "Host._healthz"),
+    *("DeadMessages.publish", "Host._healthz", "Users.delete"),
 }
 """What touches no row of a user."""
 
@@ -198,10 +199,7 @@ ATTEMPTS: list[tuple[str, Attempt]] = [
         "Reminders.postpone",
         lambda world, ben, ann: world.reminders.postpone(of(ben, ann.deliveries[0]), NOW + HOUR, "Ben was here"),
     ),
-    (
-        "Reminders.release",
-        lambda world, ben, ann: world.reminders.release([ann.due.model_copy(update={"user_id": ben.user_id})]),
-    ),
+    ("Reminders.release", lambda world, ben, ann: world.reminders.release([of(ben, ann.due)])),
     ("Reminders.redrive", lambda world, ben, ann: world.reminders.redrive(ben.user_id, ann.due.reminder_id)),
     ("Devices.list", lambda world, ben, ann: world.devices.list(ben)),
     ("Devices.register", lambda world, ben, ann: world.devices.register(ben, WEBHOOK_OF_BEN, "s", NOW)),
@@ -211,6 +209,8 @@ ATTEMPTS: list[tuple[str, Attempt]] = [
     ("Users.settings", lambda world, ben, ann: world.users.settings(ben)),
     ("Users.change", lambda world, ben, ann: world.users.change(ben, lambda s: DIGEST_OF_BEN, NOW)),
     ("Users.end_digest", lambda world, ben, ann: world.users.end_digest(ben.user_id)),
+    ("Users.delete", lambda world, ben, ann: world.users.delete(ben.user_id)),
+    ("Exports.part", lambda world, ben, ann: Exports(world.database).part(ben, None, NOW)),
     ("Digests.tasks", lambda world, ben, ann: world.digests.tasks(as_bens(ben, ann))),
     ("Digests.record", lambda world, ben, ann: world.digests.record(as_bens(ben, ann), "sent", NOW)),
     ("Outbox.pending", lambda world, ben, ann: world.outbox.pending([ben.user_id])),
@@ -225,7 +225,7 @@ ATTEMPTS: list[tuple[str, Attempt]] = [
 def test_every_method_of_the_store_is_tried() -> None:
     public = {
         f"{store.__name__}.{name}"
-        for store in (Tasks, TaskLists, Tags, Reminders, Devices, Users, Digests, Outbox, ActivityLog)
+        for store in (Tasks, TaskLists, Tags, Reminders, Devices, Users, Digests, Outbox, ActivityLog, Exports)
         for name, _ in inspect.getmembers(store, inspect.isfunction)
         if not name.startswith("_")
     }

@@ -150,6 +150,8 @@ OPERATIONS = {
     "update_tag": Operation("manage-tags", "PATCH", "/api/tags/{tag_id}", {"action": "update"}),
     "delete_tag": Operation("manage-tags", "DELETE", "/api/tags/{tag_id}", {"action": "delete"}),
     "activity": Operation("list-activity", "GET", "/api/activity"),
+    "export": Operation("export-data", "GET", "/api/export"),
+    "delete_account": Operation("delete-account", "DELETE", "/api/account"),
     "preview": Operation("preview-recurrence", "POST", "/api/recurrence/preview"),
 }
 

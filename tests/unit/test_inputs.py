@@ -220,7 +220,9 @@ class TestReadEvent:
         inputs, caller = self.read("create-task", message)
         assert isinstance(inputs, CreateTask)
         assert inputs.title == "a"
-        assert caller == Caller(user_id=UUID(USER), name="Ann", email="ann@example.com", correlation_id="c-1")
+        assert caller == Caller(
+            user_id=UUID(USER), name="Ann", email="ann@example.com", correlation_id="c-1", by_message=True
+        )
 
     def test_without_a_correlation_id_has_the_events(self) -> None:
         _, caller = self.read("create-task", self.command())

@@ -10,8 +10,10 @@ from uuid import uuid4
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from functions.tasks.accounts import DeleteAccount
 from functions.tasks.devices import ManageDevices, PushKeys
 from functions.tasks.errors import InvalidInput
+from functions.tasks.exports import ExportData
 from functions.tasks.models import (
     CompleteTask,
     CreateTask,
@@ -59,6 +61,8 @@ _SMALLEST: dict[type[Input], dict[str, Any]] = {
     QuietHours: {"start": "22:00", "end": "07:00"},
     RedriveNotifications: {},
     Unsubscribe: {"token": ""},
+    DeleteAccount: {"confirm": "ann"},
+    ExportData: {},
 }
 """What suffices for each input."""
 
