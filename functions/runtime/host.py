@@ -105,7 +105,7 @@ class Host:
         }
         self._app = App(
             thread_pool=ThreadPoolExecutor(max_workers=threads, thread_name_prefix="grpc"),
-            interceptors=(Interceptor(),),
+            interceptors=(Interceptor(settings.app_api_token),),
             # The health check and the ticks need a thread while every other one is busy.
             maximum_concurrent_rpcs=threads * 8,
             options=[

@@ -21,7 +21,12 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="address that the functions listen at, for their sidecar")
     app_port: int = Field(default=50051, ge=1, le=65535, validation_alias="APP_PORT")
     dapr_grpc_port: int = Field(default=50001, ge=1, le=65535, validation_alias="DAPR_GRPC_PORT")
-    dapr_api_token: str = Field(default="", validation_alias="DAPR_API_TOKEN")
+    dapr_api_token: str = Field(
+        default="", validation_alias="DAPR_API_TOKEN", repr=False, description="what the sidecar is shown"
+    )
+    app_api_token: str = Field(
+        default="", validation_alias="APP_API_TOKEN", repr=False, description="what the sidecar shows; empty: nothing"
+    )
     pubsub: str = Field(default="pubsub", description="name of the pub/sub component")
     broker: Literal["in-memory", "durable"] = Field(
         default="durable",

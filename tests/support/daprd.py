@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 import grpc
+import yaml
 from dapr.proto import api_service_v1, api_v1
 
 from functions.runtime.settings import Settings
@@ -109,7 +110,7 @@ def start_daprd(
         shutil.copy(file, resources)
     http_port, grpc_port, internal, metrics = free_ports(4)
     command: list[str | Path] = [obtain(), "--app-id", app_id, "--resources-path", resources, "--log-as-json"]
-    command += ["--config", REPOSITORY / "components/embedded/configuration.yaml"]
+    command += ["--config", _configuration(home)]
     for flag in ("--dapr-listen-addresses", "--dapr-internal-grpc-listen-address", "--metrics-listen-address"):
         command += [flag, LOOPBACK]
     for flag, port in (
@@ -137,6 +138,15 @@ def start_daprd(
     finally:
         process.kill()
         process.wait()
+
+
+def _configuration(folder: Path) -> Path:
+    """The product's, with the whole API: a test is not a function."""
+    document = yaml.safe_load((REPOSITORY / "components/embedded/configuration.yaml").read_text())
+    del document["spec"]["api"]
+    file = folder / "configuration.yaml"
+    file.write_text(yaml.safe_dump(document))
+    return file
 
 
 @contextlib.contextmanager
