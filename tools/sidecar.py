@@ -3,6 +3,8 @@
 import http.client
 import json
 import secrets
+import socket
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +29,12 @@ _FLAGS = {
 daprd's own 500 ms for a health probe would take a busy app for a dead one, and its 4 KiB of headers are less
 than what the edge lets through. The file's ports do not count: free ones are chosen at each start.
 """
+
+
+_UNVERIFIED = ssl.create_default_context()
+"""For asking a server of our own whether it is there."""
+_UNVERIFIED.check_hostname = False
+_UNVERIFIED.verify_mode = ssl.CERT_NONE
 
 
 @dataclass(frozen=True)
@@ -177,11 +185,18 @@ def command(daprd: Path, app: App, ports: Ports, *, allowed_origins: str) -> lis
     return [*line, *app.flags]
 
 
-def get(port: int, path: str, *, host: str = LOOPBACK, token: str = "", timeout: float = 2) -> tuple[int, bytes]:
-    """GETs a path of a local server; (0, b"") when it does not answer. `token` is the one of a sidecar's API."""
+def get(
+    port: int, path: str, *, host: str = LOOPBACK, token: str = "", tls_name: str = "", timeout: float = 2
+) -> tuple[int, bytes]:
+    """GETs a path of a local server; (0, b"") when it does not answer. `token` is the one of a sidecar's API; with
+    `tls_name` over TLS, as that name."""
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
-        connection.request("GET", path, headers={"dapr-api-token": token} if token else {})
+        if tls_name:
+            plain = socket.create_connection((host, port), timeout=timeout)
+            connection.sock = _UNVERIFIED.wrap_socket(plain, server_hostname=tls_name)
+        headers = {"dapr-api-token": token} if token else {}
+        connection.request("GET", path, headers={**headers, "Host": tls_name} if tls_name else headers)
         response = connection.getresponse()
         return response.status, response.read()
     except (OSError, http.client.HTTPException):

@@ -55,6 +55,8 @@ class Stack:
             "TICKLER_HOST": options.host,
             "TICKLER_PORT": str(options.port),
         }
+        if options.hostname:
+            self._env.setdefault("TICKLER_PUBLIC_URL", options.url())
         choice = {} if mode == "kafka" else {"TICKLER_CONTAINERS": "never"}
         self._servers = Servers(supervisor, options.data, {**self._env, **choice})
 
@@ -133,6 +135,9 @@ class Stack:
             env = {**self._env, **sidecar.app_environment(app, each.ports), **each.tokens.environment()}
             if self._options.is_loopback():
                 env["TICKLER_HOST"] = LOOPBACK  # theirs is where their sidecar finds them, not the edge's
+                # Whoever calls is one user of this machine, from one address.
+                env.setdefault("TICKLER_RATE_PER_USER", "0")
+                env.setdefault("TICKLER_RATE_PER_ADDRESS", "0")
             program = shutil.which(app.command[0], path=env["PATH"]) or app.command[0]
             name = "functions" if len(placed) == 1 else app.app_id
             self._supervisor.start(
@@ -166,6 +171,7 @@ class Stack:
         if caddy is None:
             raise OperatorError("caddy is not in the virtual environment; run `make clean` and `make run` again")
         env = {
+            **options.edge_environment(),
             **self._env,
             "DAPR_HTTP": f"{LOOPBACK}:{door.ports.http}",
             "DAPR_API_TOKEN": door.tokens.api,
@@ -173,17 +179,17 @@ class Stack:
             "XDG_CONFIG_HOME": str(options.data / "caddy"),
             "XDG_DATA_HOME": str(options.data / "caddy"),
         }
-        if not options.is_loopback():
-            env.setdefault("TICKLER_HOSTS", ".*")
         self._supervisor.start(
             "edge",
             [caddy, "run", "--config", REPOSITORY / "components/edge/Caddyfile", "--adapter", "caddyfile"],
             env=env,
             cwd=REPOSITORY,
         )
-        host = options.url().removeprefix("http://").rsplit(":", 1)[0].strip("[]")
+        name = options.hostname
         self._supervisor.until(
-            lambda: sidecar.get(options.port, "/healthz", host=host)[0] == http.HTTPStatus.OK,
+            lambda: (
+                sidecar.get(options.port, "/healthz", host=options.address(), tls_name=name)[0] == http.HTTPStatus.OK
+            ),
             what=f"{options.url()}/healthz did not answer 200",
             timeout=60,
         )

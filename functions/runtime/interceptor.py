@@ -34,6 +34,8 @@ class Invocation:
     query: str
     headers: dict[str, str]
     correlation_id: str
+    address: str = ""
+    """Who called the edge; it alone says so: nobody else has a way in here. Empty where nobody called that."""
 
 
 _current: ContextVar[Invocation] = ContextVar("invocation")
@@ -52,8 +54,8 @@ class Interceptor(grpc.ServerInterceptor):
     """Refuses who is not the sidecar, gives methods their `Invocation`, binds the correlation id to the log, and turns
     every exception into a status that says nothing of the inside.
 
-    An invocation has to show `token`, where there is one. daprd 1.16.0 shows it with nothing else (dapr/dapr#9142, mended
-    in a later 1.16): so a message or a tick may come without, until one of its kind has come with it.
+    An invocation has to show `token`, where there is one. daprd 1.16.0 shows it with nothing else (dapr/dapr#9142,
+    mended in a later 1.16): so a message or a tick may come without, until one of its kind has come with it.
     """
 
     def __init__(self, token: str = "") -> None:
@@ -109,6 +111,8 @@ def _invoke(inner: Callable[[Any, Any], Any], request: Any, context: grpc.Servic
         query=extension.querystring,
         headers=headers,
         correlation_id=correlation_id(headers),
+        # The first: a gateway's sidecar adds its own.
+        address=next((str(value) for key, value in context.invocation_metadata() if key == "x-forwarded-for"), ""),
     )
     _current.set(call)
     structlog.contextvars.clear_contextvars()

@@ -1,8 +1,8 @@
 """Who may use which Dapr component, and publish or receive which topic: the end of each component's file.
 
 https://docs.dapr.io/operations/components/component-scopes/ and
-https://docs.dapr.io/developing-applications/building-blocks/pubsub/pubsub-scopes/. The head of a file is written by hand;
-from MARK on it follows from the functions' declarations.
+https://docs.dapr.io/developing-applications/building-blocks/pubsub/pubsub-scopes/. The head of a file is written by
+hand; from MARK on it follows from the functions' declarations.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from functions.tasks.events import REMINDER_EVENTS, TASK_EVENTS
 MARK = "# From here on rendered from the functions' declarations by `make render`. Do not edit.\n"
 
 CHANGE_LOG = {TASK_EVENTS, REMINDER_EVENTS}
-"""The topics of the change log. Whoever changes a user's log publishes all that is pending in it, in order, so also what
-another function wrote there (functions/runtime/publisher.py)."""
+"""The topics of the change log. Whoever changes a user's log publishes all that is pending in it, in order, so also
+what another function wrote there (functions/runtime/publisher.py)."""
 
 Scopes = Mapping[str, Iterable[str]]
 

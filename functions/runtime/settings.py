@@ -61,6 +61,12 @@ class Settings(BaseSettings):
     database_connections: int = Field(
         default=0, ge=0, le=1000, description="at most so many at once; 0: four more than threads, and one a topic"
     )
+    rate_per_user: float = Field(
+        default=50, ge=0, le=1_000_000, description="requests a second of a user, four times that at once; 0: no limit"
+    )
+    rate_per_address: float = Field(
+        default=100, ge=0, le=1_000_000, description="the same of an IPv4 address or an IPv6 /64, whoever is behind it"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     grace_seconds: float = Field(default=5, ge=0, description="time for what is under way, on SIGTERM")
 

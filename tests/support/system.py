@@ -38,7 +38,7 @@ def free_port() -> int:
         return port
 
 
-class _Shows(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]  # untyped
+class _Shows(grpc.UnaryUnaryClientInterceptor):
     """Shows a sidecar's API token with every call."""
 
     def __init__(self, token: str) -> None:
