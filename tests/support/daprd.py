@@ -74,6 +74,35 @@ class Daprd:
         assert self.process.poll() is None, f"daprd ended: {self.tail()}"
         return sidecar.get(self.http_port, "/v1.0/healthz/outbound")[0] == 204
 
+    def refuses_to_publish(self, topic: str) -> bool:
+        """Whether this app may not publish there."""
+        try:
+            self.publish(topic, b"{}")
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.PERMISSION_DENIED:
+                raise
+            return True
+        return False
+
+    def refuses_to_subscribe(self, topic: str) -> bool:
+        """Whether this app may not receive what is published there."""
+        wanted = api_v1.SubscribeTopicEventsRequestInitialAlpha1(pubsub_name="pubsub", topic=topic)
+        stream = self._stub.SubscribeTopicEventsAlpha1(
+            iter([api_v1.SubscribeTopicEventsRequestAlpha1(initial_request=wanted)]), timeout=10
+        )
+        try:
+            next(stream)
+        except grpc.RpcError:
+            return True
+        finally:
+            stream.cancel()
+        return False
+
+    def components(self) -> set[str]:
+        """The names of those that it has loaded."""
+        answer = self._stub.GetMetadata(api_v1.GetMetadataRequest(), timeout=10)
+        return {component.name for component in answer.registered_components}
+
     def refuses_to_start(self) -> str:
         """Waits until it has given up, and says the end of its log."""
         eventually(lambda: self.process.poll() is not None, timeout=START_SECONDS, what="daprd ends")
