@@ -63,12 +63,17 @@ def sidecar_refuses(system: System, app_id: str, tokens: tuple[str, ...]) -> Non
             answer = httpx.request(verb, f"http://127.0.0.1:{port}{path}", headers=headers, timeout=10, trust_env=False)
             assert answer.status_code == 401, (verb, path, answer.text)
         with system.sidecar(app_id, token) as sidecar:
-            for call, request in (
-                (sidecar.GetMetadata, api_v1.GetMetadataRequest()),
-                (sidecar.GetSecret, api_v1.GetSecretRequest(store_name="secrets", key="PATH")),
-                (sidecar.PublishEvent, api_v1.PublishEventRequest(pubsub_name="pubsub", topic="task.create")),
-            ):
-                assert status_of(call, request) is grpc.StatusCode.UNAUTHENTICATED, request
+            statuses = {
+                status_of(call, request)
+                for call, request in (
+                    (sidecar.GetMetadata, api_v1.GetMetadataRequest()),
+                    (sidecar.GetSecret, api_v1.GetSecretRequest(store_name="secrets", key="PATH")),
+                    (sidecar.PublishEvent, api_v1.PublishEventRequest(pubsub_name="pubsub", topic="task.create")),
+                    (sidecar.InvokeService, api_v1.InvokeServiceRequest(id="list-tasks")),
+                )
+            }
+            # What is closed to everybody (UNIMPLEMENTED) does not ask for a token.
+            assert statuses == {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNIMPLEMENTED}
 
 
 def sidecar_has_nothing_else(system: System, app_id: str) -> None:
