@@ -73,13 +73,13 @@ class Options:
         if not self.hostname:
             hosts = {} if self.is_loopback() else {"TICKLER_HOSTS": ".*"}
             return {"TICKLER_SITE": f"http://:{self.port}", **hosts}
-        public = self.issuer == "acme"
+        redirects = self.issuer == "acme" and self.port == 443
         return {
             # The second address, which has no certificate, is for other names in Host: they get a 421.
             "TICKLER_SITE": f"https://{self.hostname}:{self.port}, https://:{self.port}",
             "TICKLER_HOSTS": rf"^{re.escape(self.hostname)}(:\d+)?$",
             "TICKLER_CERT_ISSUER": self.issuer,
-            "TICKLER_AUTO_HTTPS": "ignore_loaded_certs" if public else "disable_redirects",
+            "TICKLER_AUTO_HTTPS": "ignore_loaded_certs" if redirects else "disable_redirects",
         }
 
     def is_loopback(self) -> bool:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
+import httpx
 import psutil
 import pytest
+from dapr.ext.grpc import App
 from dapr.proto import api_v1
 
 from tests.conftest import MODE, unique_user
@@ -15,6 +19,8 @@ from tests.support import parts
 from tests.support.daprd import running_daprd
 from tests.support.system import System
 from tools.console import REPOSITORY
+from tools.options import LOOPBACK
+from tools.ports import free_ports
 
 PUBSUB = REPOSITORY / "components/embedded/pubsub.yaml"
 
@@ -82,6 +88,34 @@ def test_an_app_uses_its_own_topics_and_no_other(
     with running_daprd(app_id, [PUBSUB], tmp_path) as daprd:
         assert {topic for topic in topics if not daprd.refuses_to_publish(topic)} == publishes
         assert {topic for topic in topics if not daprd.refuses_to_subscribe(topic)} == receives
+
+
+@pytest.fixture
+def answering() -> Iterator[int]:
+    """The port of an app that answers to `list-tasks`."""
+    app, (port,) = App(), free_ports(1)
+    app.method("list-tasks")(lambda request: "answered")
+    thread = threading.Thread(target=app.run, args=(port, LOOPBACK), daemon=True)
+    thread.start()
+    yield port
+    app.stop()
+    thread.join()
+
+
+@pytest.mark.parametrize(("policy", "status"), [("kafka", 200), ("cloud/kubernetes", 403)])
+def test_in_a_cluster_who_does_not_prove_to_be_the_gateway_invokes_nothing(
+    answering: int, policy: str, status: int, tmp_path: Path
+) -> None:
+    """Here nobody can: that takes the cluster's Sentry."""
+    env = {"TICKLER_DATA": str(tmp_path)}
+    names, gateway = (REPOSITORY / "components" / name / "configuration.yaml" for name in ("kafka", "gateway"))
+    asked = [names, REPOSITORY / "components" / policy / "configuration.yaml"]
+    with (
+        running_daprd("list-tasks", [], tmp_path, env, configurations=asked, app_port=answering),
+        running_daprd("gateway", [], tmp_path, env, configurations=[gateway]) as door,
+    ):
+        url = f"http://{LOOPBACK}:{door.http_port}/v1.0/invoke/list-tasks/method/list-tasks"
+        assert httpx.post(url, trust_env=False, timeout=10).status_code == status
 
 
 @pytest.mark.parametrize("app_id", ["list-tasks", "gateway", "stranger"])

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import grpc
 import yaml
@@ -129,9 +130,18 @@ spec: {{type: secretstores.local.file, version: v1, metadata: [{{name: secretsFi
 
 @contextlib.contextmanager
 def start_daprd(
-    app_id: str, files: Iterable[Path], folder: Path, env: Mapping[str, str] | None = None
+    app_id: str,
+    files: Iterable[Path],
+    folder: Path,
+    env: Mapping[str, str] | None = None,
+    *,
+    configurations: Iterable[Path] = (),
+    app_port: int | None = None,
 ) -> Iterator[Daprd]:
-    """Starts one with these component files, in a folder of its own; it is not ready yet."""
+    """Starts one with these component files, in a folder of its own; it is not ready yet.
+
+    `configurations` instead of the embedded one; an app that listens at `app_port`, by gRPC, where there is one.
+    """
     home = folder / app_id
     resources = home / "resources"
     resources.mkdir(parents=True)
@@ -139,7 +149,10 @@ def start_daprd(
         shutil.copy(file, resources)
     http_port, grpc_port, internal, metrics = free_ports(4)
     command: list[str | Path] = [obtain(), "--app-id", app_id, "--resources-path", resources, "--log-as-json"]
-    command += ["--config", _configuration(home)]
+    for file in list(configurations) or [_configuration(home)]:
+        command += ["--config", file]
+    if app_port is not None:
+        command += ["--app-port", str(app_port), "--app-protocol", "grpc", "--app-channel-address", LOOPBACK]
     for flag in ("--dapr-listen-addresses", "--dapr-internal-grpc-listen-address", "--metrics-listen-address"):
         command += [flag, LOOPBACK]
     for flag, port in (
@@ -180,9 +193,9 @@ def _configuration(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def running_daprd(
-    app_id: str, files: Iterable[Path], folder: Path, env: Mapping[str, str] | None = None
+    app_id: str, files: Iterable[Path], folder: Path, env: Mapping[str, str] | None = None, **more: Any
 ) -> Iterator[Daprd]:
     """The same, once it is ready."""
-    with start_daprd(app_id, files, folder, env) as daprd:
+    with start_daprd(app_id, files, folder, env, **more) as daprd:
         eventually(daprd.ready, timeout=START_SECONDS, what=f"the sidecar of {app_id} is ready")
         yield daprd

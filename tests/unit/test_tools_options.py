@@ -55,6 +55,8 @@ def test_a_hostname_makes_the_edge_speak_tls(monkeypatch: pytest.MonkeyPatch) ->
     edge = options.edge_environment()
     assert edge["TICKLER_SITE"] == "https://tasks.example.org:443, https://:443"
     assert edge["TICKLER_CERT_ISSUER"] == "acme"
+    assert edge["TICKLER_AUTO_HTTPS"] == "ignore_loaded_certs"
+    assert options.with_port(8443).edge_environment()["TICKLER_AUTO_HTTPS"] == "disable_redirects"
     hosts = re.compile(edge["TICKLER_HOSTS"])
     assert hosts.search("tasks.example.org")
     assert hosts.search("tasks.example.org:443")
