@@ -19,7 +19,7 @@ USERS = 200
 
 
 @cron("outbox-tick", "@every 5s")
-@sends(TASK_EVENTS, REMINDER_EVENTS)
+@sends(TASK_EVENTS, REMINDER_EVENTS, redrives=True)
 def publish_outbox(
     outbox: Outbox, dead_messages: DeadMessages, sidecar: Sidecar, settings: Settings, now: datetime
 ) -> None:

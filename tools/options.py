@@ -4,13 +4,18 @@ import contextlib
 import errno
 import ipaddress
 import os
+import re
 import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from tools.console import REPOSITORY, OperatorError
 
 LOOPBACK = "127.0.0.1"
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_HOSTNAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*", re.ASCII | re.IGNORECASE)
+"""RFC 1123 section 2.1."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,10 @@ class Options:
     port: int
     data: Path
     smtp_host: str | None
+    hostname: str = ""
+    """Where it is set, the edge speaks TLS and answers to this name only."""
+    issuer: Literal["acme", "internal"] = "acme"
+    """Who signs its certificate: Let's Encrypt, or Caddy's own authority."""
 
     @classmethod
     def from_environment(cls) -> "Options":
@@ -28,11 +37,20 @@ class Options:
         port = os.environ.get("TICKLER_PORT") or "8080"
         if not port.isdecimal() or int(port) > 65535:
             raise OperatorError(f"TICKLER_PORT is {port!r}; it must be a number from 0 to 65535")
+        hostname, tls = (os.environ.get(name) or "" for name in ("TICKLER_HOSTNAME", "TICKLER_TLS"))
+        if hostname and not _HOSTNAME.fullmatch(hostname):
+            raise OperatorError(f"TICKLER_HOSTNAME is {hostname!r}; it must be a name like tasks.example.org")
+        if tls not in ("", "acme", "internal"):
+            raise OperatorError(f"TICKLER_TLS is {tls!r}; it must be acme or internal")
+        if tls and not hostname:
+            raise OperatorError("TICKLER_TLS needs the name that the certificate is for: set TICKLER_HOSTNAME, too")
         return cls(
             host=os.environ.get("TICKLER_HOST") or LOOPBACK,
             port=int(port),
             data=Path(os.environ.get("TICKLER_DATA") or REPOSITORY / ".tickler").resolve(),
             smtp_host=os.environ.get("TICKLER_SMTP_HOST") or None,
+            hostname=hostname,
+            issuer="internal" if tls == "internal" else "acme",
         )
 
     def with_port(self, port: int) -> "Options":
@@ -41,8 +59,28 @@ class Options:
 
     def url(self) -> str:
         """Where the product is to be found."""
-        host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(self.host, self.host)
+        if self.hostname:
+            return f"https://{self.hostname}" + (f":{self.port}" if self.port != 443 else "")
+        host = self.address()
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def address(self) -> str:
+        """Where this machine reaches the edge."""
+        return {"0.0.0.0": LOOPBACK, "::": "::1"}.get(self.host, self.host)
+
+    def edge_environment(self) -> dict[str, str]:
+        """What components/edge/Caddyfile reads of it."""
+        if not self.hostname:
+            hosts = {} if self.is_loopback() else {"TICKLER_HOSTS": ".*"}
+            return {"TICKLER_SITE": f"http://:{self.port}", **hosts}
+        redirects = self.issuer == "acme" and self.port == 443
+        return {
+            # The second address, which has no certificate, is for other names in Host: they get a 421.
+            "TICKLER_SITE": f"https://{self.hostname}:{self.port}, https://:{self.port}",
+            "TICKLER_HOSTS": rf"^{re.escape(self.hostname)}(:\d+)?$",
+            "TICKLER_CERT_ISSUER": self.issuer,
+            "TICKLER_AUTO_HTTPS": "ignore_loaded_certs" if redirects else "disable_redirects",
+        }
 
     def is_loopback(self) -> bool:
         """True when only this machine can reach the edge."""

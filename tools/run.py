@@ -6,6 +6,7 @@ when one of them ends. `python -m tools.run kafka` starts Kafka and Redis too, a
 the reverse order on Ctrl-C. Environment:
 
     TICKLER_HOST (127.0.0.1), TICKLER_PORT (8080; 0 for a free one)   where the edge listens
+    TICKLER_HOSTNAME, TICKLER_TLS (acme; internal)                    the edge has TLS for this name
     TICKLER_DATA (.tickler)                                           data, logs and run.json
     TICKLER_DATABASE_URL                                              instead of the embedded PostgreSQL
     TICKLER_KAFKA_BROKERS (host:port,...), TICKLER_REDIS_URL          instead of those that `kafka` starts

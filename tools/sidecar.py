@@ -2,8 +2,11 @@
 
 import http.client
 import json
+import secrets
+import socket
+import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,12 @@ _FLAGS = {
 daprd's own 500 ms for a health probe would take a busy app for a dead one, and its 4 KiB of headers are less
 than what the edge lets through. The file's ports do not count: free ones are chosen at each start.
 """
+
+
+_UNVERIFIED = ssl.create_default_context()
+"""For asking a server of our own whether it is there."""
+_UNVERIFIED.check_hostname = False
+_UNVERIFIED.verify_mode = ssl.CERT_NONE
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,23 @@ class Ports:
     grpc: int
     internal: int
     metrics: int
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What an app and its sidecar show each other: each app has its own, made anew at each start.
+
+    They are in the environment of the two and nowhere else (but for `api` in run.json, for whoever may read that).
+    """
+
+    api: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    """The app to its sidecar: https://docs.dapr.io/operations/security/api-token/."""
+    app: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    """The sidecar to its app: https://docs.dapr.io/operations/security/app-api-token/."""
+
+    def environment(self) -> dict[str, str]:
+        """Both ends read both."""
+        return {"DAPR_API_TOKEN": self.api, "APP_API_TOKEN": self.app}
 
 
 def read_apps(file: Path) -> list[App]:
@@ -159,11 +185,18 @@ def command(daprd: Path, app: App, ports: Ports, *, allowed_origins: str) -> lis
     return [*line, *app.flags]
 
 
-def get(port: int, path: str, *, host: str = LOOPBACK, timeout: float = 2) -> tuple[int, bytes]:
-    """GETs a path of a local server; (0, b"") when it does not answer."""
+def get(
+    port: int, path: str, *, host: str = LOOPBACK, token: str = "", tls_name: str = "", timeout: float = 2
+) -> tuple[int, bytes]:
+    """GETs a path of a local server; (0, b"") when it does not answer. `token` is the one of a sidecar's API; with
+    `tls_name` over TLS, as that name."""
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
-        connection.request("GET", path)
+        if tls_name:
+            plain = socket.create_connection((host, port), timeout=timeout)
+            connection.sock = _UNVERIFIED.wrap_socket(plain, server_hostname=tls_name)
+        headers = {"dapr-api-token": token} if token else {}
+        connection.request("GET", path, headers={**headers, "Host": tls_name} if tls_name else headers)
         response = connection.getresponse()
         return response.status, response.read()
     except (OSError, http.client.HTTPException):
@@ -172,11 +205,13 @@ def get(port: int, path: str, *, host: str = LOOPBACK, timeout: float = 2) -> tu
         connection.close()
 
 
-def is_ready(ports: Ports, subscriptions: int) -> bool:
+def is_ready(ports: Ports, subscriptions: int, token: str) -> bool:
     """True when daprd is healthy and has so many subscriptions: https://docs.dapr.io/reference/api/metadata_api/."""
     if get(ports.http, "/v1.0/healthz")[0] != http.HTTPStatus.NO_CONTENT:
         return False
-    status, body = get(ports.http, "/v1.0/metadata")
+    if not subscriptions:
+        return True
+    status, body = get(ports.http, "/v1.0/metadata", token=token)
     return status == http.HTTPStatus.OK and len(_subscriptions(body)) == subscriptions
 
 

@@ -21,13 +21,26 @@ from tools.ports import accepts, free_ports
 from tools.processes import Supervisor, record
 from tools.servers import Servers
 
-Placed = tuple[sidecar.App, sidecar.Ports]
+
+@dataclasses.dataclass(frozen=True)
+class Placed:
+    """An app with its ports and tokens of this run."""
+
+    app: sidecar.App
+    ports: sidecar.Ports
+    tokens: sidecar.Tokens = dataclasses.field(default_factory=sidecar.Tokens)
+
+    def record(self) -> dict[str, Any]:
+        """What run.json says of it: `api_token` is for the tools that talk to a sidecar by themselves."""
+        return {**dataclasses.asdict(self.ports), "api_token": self.tokens.api}
+
+
 Mode = Literal["embedded", "kafka"]
 RUN_FILES: dict[Mode, str] = {"embedded": "dapr-embedded.yaml", "kafka": "dapr.yaml"}
 
 
 class Stack:
-    """What a run starts, and the record of it in run.json (mode 0600: it may hold a password)."""
+    """What a run starts, and the record of it in run.json (mode 0600: it holds tokens, and may hold a password)."""
 
     def __init__(self, options: Options, supervisor: Supervisor, mode: Mode) -> None:
         self._options, self._supervisor, self._mode = options, supervisor, mode
@@ -42,6 +55,8 @@ class Stack:
             "TICKLER_HOST": options.host,
             "TICKLER_PORT": str(options.port),
         }
+        if options.hostname:
+            self._env.setdefault("TICKLER_PUBLIC_URL", options.url())
         choice = {} if mode == "kafka" else {"TICKLER_CONTAINERS": "never"}
         self._servers = Servers(supervisor, options.data, {**self._env, **choice})
 
@@ -68,16 +83,11 @@ class Stack:
             self._start_brokers()
         self._start_mail()
         numbers = iter(free_ports(5 * len(apps)))
-        placed = [(app, sidecar.Ports(*itertools.islice(numbers, 5))) for app in apps]
-        # What the edge talks to: the gateway, or the only sidecar.
-        _, door = placed[0]
-        self._note(
-            apps={app.app_id: dataclasses.asdict(ports) for app, ports in placed},
-            dapr_http_url=f"http://{LOOPBACK}:{door.http}",
-        )
-        self._start_functions([(app, ports) for app, ports in placed if app.command])
+        placed = [Placed(app, sidecar.Ports(*itertools.islice(numbers, 5))) for app in apps]
+        self._note(apps={each.app.app_id: each.record() for each in placed})
+        self._start_functions([each for each in placed if each.app.command])
         self._start_sidecars(daprd, placed)
-        self._start_edge(door)
+        self._start_edge(placed[0])  # the gateway, or the only sidecar
         self._note(ready=True)
 
     def _start_database(self) -> None:
@@ -120,59 +130,66 @@ class Stack:
 
     def _start_functions(self, placed: Sequence[Placed]) -> None:
         step("functions")
-        for app, ports in placed:
-            env = {**self._env, **sidecar.app_environment(app, ports)}
+        for each in placed:
+            app = each.app
+            env = {**self._env, **sidecar.app_environment(app, each.ports), **each.tokens.environment()}
             if self._options.is_loopback():
                 env["TICKLER_HOST"] = LOOPBACK  # theirs is where their sidecar finds them, not the edge's
+                # Whoever calls is one user of this machine, from one address.
+                env.setdefault("TICKLER_RATE_PER_USER", "0")
+                env.setdefault("TICKLER_RATE_PER_ADDRESS", "0")
             program = shutil.which(app.command[0], path=env["PATH"]) or app.command[0]
             name = "functions" if len(placed) == 1 else app.app_id
             self._supervisor.start(
                 name, [program, *app.command[1:]], env=env, cwd=app.directory, grace=10, group="functions"
             )
-        for app, ports in placed:
-            self._wait(partial(accepts, ports.app), f"{app.app_id} did not listen")
+        for each in placed:
+            self._wait(partial(accepts, each.ports.app), f"{each.app.app_id} did not listen")
 
     def _start_sidecars(self, daprd: Path, placed: Sequence[Placed]) -> None:
-        step(f"sidecar of {placed[0][0].app_id}" if len(placed) == 1 else f"{len(placed)} sidecars")
+        step(f"sidecar of {placed[0].app.app_id}" if len(placed) == 1 else f"{len(placed)} sidecars")
         for names in self._options.data.glob("names.db*"):
             names.unlink()  # else what a killed run registered there would be found
-        for app, ports in placed:
-            command = sidecar.command(daprd, app, ports, allowed_origins=self._options.url())
+        for each in placed:
+            app = each.app
+            command = sidecar.command(daprd, app, each.ports, allowed_origins=self._options.url())
             name = "daprd" if len(placed) == 1 else f"{app.app_id}-daprd"
-            self._supervisor.start(name, command, env=self._env, cwd=app.directory, grace=8, group="sidecars")
-        for app, ports in placed:
-            self._wait(
-                partial(sidecar.is_ready, ports, app.subscriptions()), f"the sidecar of {app.app_id} did not subscribe"
-            )
+            env = {**self._env, **each.tokens.environment()}
+            self._supervisor.start(name, command, env=env, cwd=app.directory, grace=8, group="sidecars")
+        for each in placed:
+            ready = partial(sidecar.is_ready, each.ports, each.app.subscriptions(), each.tokens.api)
+            self._wait(ready, f"the sidecar of {each.app.app_id} did not subscribe")
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
         """Long enough for many that start at once on a busy machine."""
         self._supervisor.until(condition, what=what, timeout=120)
 
-    def _start_edge(self, door: sidecar.Ports) -> None:
+    def _start_edge(self, door: Placed) -> None:
         step("edge")
         options = self._options
         caddy = shutil.which("caddy", path=self._env["PATH"])
         if caddy is None:
             raise OperatorError("caddy is not in the virtual environment; run `make clean` and `make run` again")
         env = {
+            **options.edge_environment(),
             **self._env,
-            "DAPR_HTTP": f"{LOOPBACK}:{door.http}",
+            "DAPR_HTTP": f"{LOOPBACK}:{door.ports.http}",
+            "DAPR_API_TOKEN": door.tokens.api,
             **({"TICKLER_APP_ID": "{args[0]}"} if self._mode == "kafka" else {}),
             "XDG_CONFIG_HOME": str(options.data / "caddy"),
             "XDG_DATA_HOME": str(options.data / "caddy"),
         }
-        if not options.is_loopback():
-            env.setdefault("TICKLER_HOSTS", ".*")
         self._supervisor.start(
             "edge",
             [caddy, "run", "--config", REPOSITORY / "components/edge/Caddyfile", "--adapter", "caddyfile"],
             env=env,
             cwd=REPOSITORY,
         )
-        host = options.url().removeprefix("http://").rsplit(":", 1)[0].strip("[]")
+        name = options.hostname
         self._supervisor.until(
-            lambda: sidecar.get(options.port, "/healthz", host=host)[0] == http.HTTPStatus.OK,
+            lambda: (
+                sidecar.get(options.port, "/healthz", host=options.address(), tls_name=name)[0] == http.HTTPStatus.OK
+            ),
             what=f"{options.url()}/healthz did not answer 200",
             timeout=60,
         )

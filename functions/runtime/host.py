@@ -28,6 +28,7 @@ from functions.runtime.mailer import Mailer
 from functions.runtime.outages import Outages
 from functions.runtime.outbound import Outbound
 from functions.runtime.publisher import Publisher
+from functions.runtime.rates import Rates, network
 from functions.runtime.settings import Settings
 from functions.runtime.sidecar import Sidecar
 from functions.runtime.triggers import Cron, Function, Topic
@@ -79,6 +80,8 @@ class Host:
         self._settings = settings
         self._functions = list(functions)
         self._authenticator: Authenticator = authenticator(settings)
+        self._address_rates = Rates("address", settings.rate_per_address)
+        self._user_rates = Rates("user", settings.rate_per_user)
         # A message that waits for the database keeps its thread: requests have theirs all the same.
         threads = settings.threads + len({topic.name for function in self._functions for topic in function.topics})
         self._database = Database(settings.database_url, size=settings.database_connections or threads + 4)
@@ -116,7 +119,7 @@ class Host:
         }
         self._app = App(
             thread_pool=ThreadPoolExecutor(max_workers=threads, thread_name_prefix="grpc"),
-            interceptors=(Interceptor(),),
+            interceptors=(Interceptor(settings.app_api_token),),
             # The health check and the ticks need a thread while every other one is busy.
             maximum_concurrent_rpcs=threads * 8,
             options=[
@@ -154,7 +157,11 @@ class Host:
 
         def method(request: InvokeMethodRequest) -> InvokeMethodResponse:
             invocation = current()
+            if invocation.address:
+                self._address_rates.take(network(invocation.address))
             caller = None if function.public else self._caller(invocation)
+            if caller:
+                self._user_rates.take(str(caller.user_id))
             inputs = gather(function, invocation.verb, invocation.query, request.data)
             answer: BaseModel = call(model.model_validate(inputs) if model else None, caller)
             if isinstance(answer, Page):

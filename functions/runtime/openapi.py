@@ -9,7 +9,6 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from functions.runtime.limits import Limits
 from functions.runtime.triggers import Function, Http
 from functions.tasks.models import Page
 
@@ -20,10 +19,9 @@ ERRORS = {
     405: "this path does not take this method",
     409: "already there, or a stale version",
     413: "the body is larger than 1 MB",
+    429: "too many requests: try again after the seconds of `Retry-After`",
     503: "not ready, or a dependency is down: try again",
 }
-LIMITED = {429: "too many requests: try again after the seconds of `Retry-After`"}
-"""What functions that have a limit answer, too."""
 _REF = "#/components/schemas/{model}"
 
 
@@ -92,7 +90,7 @@ def _operation(
                 "description": text,
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
             }
-            for status, text in sorted(_errors(function).items())
+            for status, text in sorted(ERRORS.items())
         },
     }
     if function.public:
@@ -123,10 +121,6 @@ def _operation(
     if parameters:
         operation["parameters"] = parameters
     return operation
-
-
-def _errors(function: Function) -> dict[int, str]:
-    return ERRORS | LIMITED if Limits in function.hints.values() else ERRORS
 
 
 def _parameter(name: str, schema: dict[str, Any], place: str, required: bool = True) -> dict[str, Any]:

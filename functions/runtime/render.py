@@ -3,6 +3,7 @@
     components/edge/routes.caddy                 the edge's paths
     components/subscriptions/subscriptions.yaml  Dapr subscriptions
     bindings/cron.yaml                           Dapr cron bindings
+    components/*/{pubsub,state,secrets}.yaml     who may use them, at the end of each file (runtime/scopes.py)
     dapr.yaml                                    `dapr run -f .`: Kafka, an app and a sidecar a function
     dapr-embedded.yaml                           `make run`: all functions in one app, the broker in its sidecar
     docs/openapi.json                            the public API
@@ -25,6 +26,7 @@ import yaml
 from functions.runtime.asyncapi import asyncapi
 from functions.runtime.event_schemas import event_schemas
 from functions.runtime.openapi import openapi
+from functions.runtime.scopes import with_scopes
 from functions.runtime.triggers import Function, Http, Topic, load
 
 ROOT = Path(__file__).parents[2]
@@ -151,7 +153,13 @@ def dapr_yaml(functions: list[Function]) -> str:
 
 def _gateway() -> dict[str, Any]:
     """It has no components, so that it needs nothing but the functions' sidecars."""
-    return {"appID": GATEWAY, "appDirPath": ".", "resourcesPaths": ["components/gateway"], **_sidecar_ports(0)}
+    return {
+        "appID": GATEWAY,
+        "appDirPath": ".",
+        "resourcesPaths": ["components/gateway"],
+        "configFilePath": "components/gateway/configuration.yaml",
+        **_sidecar_ports(0),
+    }
 
 
 def _sidecar_ports(index: int) -> dict[str, int]:
@@ -214,7 +222,8 @@ RENDERED: dict[str, Callable[[list[Function]], str]] = {
 def rendered() -> dict[str, str]:
     """What every rendered file says, by its path."""
     functions = load()
-    return {name: render(functions) for name, render in RENDERED.items()} | event_files(functions)
+    made = {name: render(functions) for name, render in RENDERED.items()}
+    return made | with_scopes(ROOT, functions, HOST) | event_files(functions)
 
 
 def stale(root: Path = ROOT) -> list[str]:

@@ -21,7 +21,12 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="address that the functions listen at, for their sidecar")
     app_port: int = Field(default=50051, ge=1, le=65535, validation_alias="APP_PORT")
     dapr_grpc_port: int = Field(default=50001, ge=1, le=65535, validation_alias="DAPR_GRPC_PORT")
-    dapr_api_token: str = Field(default="", validation_alias="DAPR_API_TOKEN")
+    dapr_api_token: str = Field(
+        default="", validation_alias="DAPR_API_TOKEN", repr=False, description="what the sidecar is shown"
+    )
+    app_api_token: str = Field(
+        default="", validation_alias="APP_API_TOKEN", repr=False, description="what the sidecar shows; empty: nothing"
+    )
     pubsub: str = Field(default="pubsub", description="name of the pub/sub component")
     broker: Literal["in-memory", "durable"] = Field(
         default="durable",
@@ -55,6 +60,12 @@ class Settings(BaseSettings):
     )
     database_connections: int = Field(
         default=0, ge=0, le=1000, description="at most so many at once; 0: four more than threads, and one a topic"
+    )
+    rate_per_user: float = Field(
+        default=50, ge=0, le=1_000_000, description="requests a second of a user, four times that at once; 0: no limit"
+    )
+    rate_per_address: float = Field(
+        default=100, ge=0, le=1_000_000, description="the same of an IPv4 address or an IPv6 /64, whoever is behind it"
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     grace_seconds: float = Field(default=5, ge=0, description="time for what is under way, on SIGTERM")

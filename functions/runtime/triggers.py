@@ -67,6 +67,8 @@ class Function:
     triggers: tuple[Trigger, ...]
     sends: tuple[str, ...] = ()
     """The topics that it publishes on."""
+    redrives: bool = False
+    """Whether it publishes dead messages again, on the topics that they were on."""
 
     @property
     def https(self) -> list[Http]:
@@ -125,12 +127,13 @@ def cron(binding: str, schedule: str) -> Callable[[Handler], Handler]:
     return _declare(Cron(binding, schedule))
 
 
-def sends(*topics: str) -> Callable[[Handler], Handler]:
+def sends(*topics: str, redrives: bool = False) -> Callable[[Handler], Handler]:
     """Says which topics the function publishes on, by itself or by the changes that it writes: for the AsyncAPI
-    document. tests/contract holds each function to it."""
+    document, and for what its sidecar lets it publish. tests/contract holds each function to it. With `redrives` it
+    publishes dead messages again as well."""
 
     def decorate(handler: Handler) -> Handler:
-        handler.__dict__["sends"] = topics
+        handler.__dict__.update(sends=topics, redrives=redrives)
         return handler
 
     return decorate
@@ -160,4 +163,4 @@ def load(wanted: Iterable[str] = ()) -> list[Function]:
 def _function(name: str) -> Function:
     module = importlib.import_module(f"functions.{name.replace('-', '_')}")
     handler = getattr(module, name.replace("-", "_"))
-    return Function(name, handler, handler.triggers, getattr(handler, "sends", ()))
+    return Function(name, handler, handler.triggers, getattr(handler, "sends", ()), getattr(handler, "redrives", False))

@@ -150,7 +150,8 @@ def test_a_command_that_failed_is_carried_out_once_when_it_is_tried_again(own: S
 @pytest.mark.parametrize("broker", ["durable", "in-memory"])
 def test_cloud_events_are_published_again_as_they_were(own: System, client: Client, broker: Any) -> None:
     """In bulk, where the broker is a durable one; this one takes both."""
-    sidecar = Sidecar(Settings(broker=broker, dapr_grpc_port=own.run["apps"]["tickler"]["grpc"]))
+    app = own.run["apps"]["tickler"]
+    sidecar = Sidecar(Settings(broker=broker, dapr_grpc_port=app["grpc"], dapr_api_token=app["api_token"]))
     ids = {str(uuid4()): f"title {number}" for number in range(3)}
     for _ in range(2):
         sidecar.publish_again("task.create", [dead_command(client, *event) for event in ids.items()])

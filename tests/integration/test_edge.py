@@ -28,6 +28,18 @@ DAPRD = [
     "/v1.0/state/state",
     "/v1.0/state/state/key",
     "/v1.0/secrets/secrets/PATH",
+    "/v1.0/secrets/secrets/TICKLER_DATABASE_URL",
+    "/v1.0-beta1/workflows/dapr/x/start",
+    "/v1.0-alpha1/subscribe/x",
+    "/v1.0-alpha1/crypto/x/encrypt",
+    "/v1.0-alpha2/conversation/x/converse",
+    "/v1.0/actors/a/b/method/c",
+    "/dapr.proto.runtime.v1.Dapr/GetMetadata",
+    "/dapr.proto.runtime.v1.AppCallback/OnInvoke",
+    "/dapr.proto.internals.v1.ServiceInvocation/CallLocal",
+    "/v1.0/invoke/gateway/method/list-tasks",
+    "/v1.0/invoke/list-tasks.default/method/list-tasks",
+    "/v1.0/invoke/https://127.0.0.1:1/method/x",
     "/v1.0/secrets/secrets/bulk",
     "/v1.0/configuration/x",
     "/v1.0/bindings/smtp",
@@ -144,6 +156,49 @@ def test_edge__no_other_site_may_read_an_answer(visitor: Client) -> None:
 def test_edge__says_nothing_of_what_is_behind_it(system: System, visitor: Client) -> None:
     for answer in (visitor.rest("GET", "/api/tasks"), system.client(None).rest("GET", "/api/tasks")):
         assert not [name for name in answer.headers if name.startswith(("dapr", "grpc", "traceparent", "x-powered"))]
+
+
+STRICT = {
+    "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "cache-control": "no-store",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "status"),
+    [
+        ("GET", "/api/tasks", 200),
+        ("HEAD", "/api/tasks", 200),
+        ("GET", "/api/openapi.json", 200),
+        ("GET", "/healthz", 200),
+        ("GET", "/api/unsubscribe?token=x", 400),
+        ("GET", "/api/tasks/x", 400),
+        ("GET", "/", 404),
+        ("PATCH", "/api/tasks", 405),
+        ("POST", "/api/tasks", 413),
+    ],
+)
+def test_edge__every_answer_has_strict_headers(visitor: Client, verb: str, path: str, status: int) -> None:
+    content = b"x" * 2_000_000 if status == 413 else None
+    answer = visitor.rest(verb, path, content=content)
+    assert answer.status_code == status
+    assert {name: answer.headers.get(name) for name in STRICT} == STRICT
+    assert "camera=()" in answer.headers["permissions-policy"]
+    assert not {"server", "via", "strict-transport-security", "alt-svc"} & set(answer.headers)
+
+
+def test_edge__passes_on_nothing_that_a_caller_says_of_tokens_between_the_parts(visitor: Client) -> None:
+    for name in ("dapr-api-token", "Dapr-Api-Token", "DAPR-API-TOKEN"):
+        assert visitor.rest("GET", "/api/tasks", headers={name: "wrong"}).status_code == 200
+
+
+def test_edge__a_header_that_is_too_long_is_refused(visitor: Client) -> None:
+    assert visitor.rest("GET", "/api/tasks", headers={"X-Long": "x" * 60_000}).status_code == 431
 
 
 def test_edge__survives_what_is_no_http(system: System) -> None:

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -51,13 +50,14 @@ def access(kafka: SecuredKafka, component: str) -> Access:
             return Access(env, {PASSWORD: SCRAM_PASSWORD, AUTHORITY: kafka.authority.read_text()})
 
 
-COMPONENTS = ["confluent", "event-hubs", "redpanda"]
+TOPICS = {"confluent": "task.create", "event-hubs": "task.events", "redpanda": "reminder.due"}
+COMPONENTS = list(TOPICS)
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_a_message_is_published_and_received(kafka: SecuredKafka, component: str, tmp_path: Path) -> None:
     given = access(kafka, component)
-    topic, app_id = f"{component}.{uuid4()}", f"app-{uuid4()}"
+    topic, app_id = TOPICS[component], "tickler"  # the components' scopes have both
     kafka.create_topic(topic)
     with running_daprd(app_id, given.files(component, tmp_path), tmp_path, given.env) as daprd:
         daprd.publish(topic, b'{"n": 1}')
@@ -71,7 +71,7 @@ def test_a_message_is_published_and_received(kafka: SecuredKafka, component: str
 def test_a_wrong_password_is_refused(kafka: SecuredKafka, component: str, tmp_path: Path) -> None:
     given = access(kafka, component)
     wrong = Access(given.env, {**given.secrets, PASSWORD: "wrong"})
-    with start_daprd("wrong", wrong.files(component, tmp_path), tmp_path, wrong.env) as daprd:
+    with start_daprd("tickler", wrong.files(component, tmp_path), tmp_path, wrong.env) as daprd:
         assert "SASL Authentication failed" in daprd.refuses_to_start()
 
 
@@ -80,5 +80,5 @@ def test_a_broker_with_another_certificate_is_refused(kafka: SecuredKafka, compo
     given = access(kafka, component)
     env = {name: value for name, value in given.env.items() if name != "SSL_CERT_FILE"}
     unknown = Access(env, {PASSWORD: given.secrets[PASSWORD]})
-    with start_daprd("unknown", unknown.files(component, tmp_path), tmp_path, unknown.env) as daprd:
+    with start_daprd("tickler", unknown.files(component, tmp_path), tmp_path, unknown.env) as daprd:
         assert "certificate signed by unknown authority" in daprd.refuses_to_start()

@@ -12,8 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import grpc
+import yaml
 from dapr.proto import api_service_v1, api_v1
 
 from functions.runtime.settings import Settings
@@ -73,6 +75,35 @@ class Daprd:
         assert self.process.poll() is None, f"daprd ended: {self.tail()}"
         return sidecar.get(self.http_port, "/v1.0/healthz/outbound")[0] == 204
 
+    def refuses_to_publish(self, topic: str) -> bool:
+        """Whether this app may not publish there."""
+        try:
+            self.publish(topic, b"{}")
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.PERMISSION_DENIED:
+                raise
+            return True
+        return False
+
+    def refuses_to_subscribe(self, topic: str) -> bool:
+        """Whether this app may not receive what is published there."""
+        wanted = api_v1.SubscribeTopicEventsRequestInitialAlpha1(pubsub_name="pubsub", topic=topic)
+        stream = self._stub.SubscribeTopicEventsAlpha1(
+            iter([api_v1.SubscribeTopicEventsRequestAlpha1(initial_request=wanted)]), timeout=10
+        )
+        try:
+            next(stream)
+        except grpc.RpcError:
+            return True
+        finally:
+            stream.cancel()
+        return False
+
+    def components(self) -> set[str]:
+        """The names of those that it has loaded."""
+        answer = self._stub.GetMetadata(api_v1.GetMetadataRequest(), timeout=10)
+        return {component.name for component in answer.registered_components}
+
     def refuses_to_start(self) -> str:
         """Waits until it has given up, and says the end of its log."""
         eventually(lambda: self.process.poll() is not None, timeout=START_SECONDS, what="daprd ends")
@@ -99,9 +130,18 @@ spec: {{type: secretstores.local.file, version: v1, metadata: [{{name: secretsFi
 
 @contextlib.contextmanager
 def start_daprd(
-    app_id: str, files: Iterable[Path], folder: Path, env: Mapping[str, str] | None = None
+    app_id: str,
+    files: Iterable[Path],
+    folder: Path,
+    env: Mapping[str, str] | None = None,
+    *,
+    configurations: Iterable[Path] = (),
+    app_port: int | None = None,
 ) -> Iterator[Daprd]:
-    """Starts one with these component files, in a folder of its own; it is not ready yet."""
+    """Starts one with these component files, in a folder of its own; it is not ready yet.
+
+    `configurations` instead of the embedded one; an app that listens at `app_port`, by gRPC, where there is one.
+    """
     home = folder / app_id
     resources = home / "resources"
     resources.mkdir(parents=True)
@@ -109,7 +149,10 @@ def start_daprd(
         shutil.copy(file, resources)
     http_port, grpc_port, internal, metrics = free_ports(4)
     command: list[str | Path] = [obtain(), "--app-id", app_id, "--resources-path", resources, "--log-as-json"]
-    command += ["--config", REPOSITORY / "components/embedded/configuration.yaml"]
+    for file in list(configurations) or [_configuration(home)]:
+        command += ["--config", file]
+    if app_port is not None:
+        command += ["--app-port", str(app_port), "--app-protocol", "grpc", "--app-channel-address", LOOPBACK]
     for flag in ("--dapr-listen-addresses", "--dapr-internal-grpc-listen-address", "--metrics-listen-address"):
         command += [flag, LOOPBACK]
     for flag, port in (
@@ -139,11 +182,20 @@ def start_daprd(
         process.wait()
 
 
+def _configuration(folder: Path) -> Path:
+    """The product's, with the whole API: a test is not a function."""
+    document = yaml.safe_load((REPOSITORY / "components/embedded/configuration.yaml").read_text())
+    del document["spec"]["api"]
+    file = folder / "configuration.yaml"
+    file.write_text(yaml.safe_dump(document))
+    return file
+
+
 @contextlib.contextmanager
 def running_daprd(
-    app_id: str, files: Iterable[Path], folder: Path, env: Mapping[str, str] | None = None
+    app_id: str, files: Iterable[Path], folder: Path, env: Mapping[str, str] | None = None, **more: Any
 ) -> Iterator[Daprd]:
     """The same, once it is ready."""
-    with start_daprd(app_id, files, folder, env) as daprd:
+    with start_daprd(app_id, files, folder, env, **more) as daprd:
         eventually(daprd.ready, timeout=START_SECONDS, what=f"the sidecar of {app_id} is ready")
         yield daprd

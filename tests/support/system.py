@@ -15,8 +15,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import grpc
 import psutil
 import psycopg
+from dapr.proto import api_service_v1
 from psycopg.rows import dict_row
 
 from tests.support.client import Client, Json
@@ -35,6 +37,16 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+class _Shows(grpc.UnaryUnaryClientInterceptor):
+    """Shows a sidecar's API token with every call."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+        return continuation(details._replace(metadata=(("dapr-api-token", self._token),)), request)
 
 
 class System:
@@ -237,10 +249,18 @@ class System:
         return [mail for mail in read(self.mail) if address in mail.recipients]
 
     @property
-    def publisher_url(self) -> str:
-        """Where a sidecar that publishes has its HTTP API."""
-        apps = self.run["apps"]
-        return f"http://127.0.0.1:{apps.get('tickler', apps.get('create-task'))['http']}"
+    def publisher(self) -> str:
+        """The app-id of a function whose sidecar may publish on every topic."""
+        return "tickler" if "tickler" in self.run["apps"] else "publish-outbox"
+
+    @contextlib.contextmanager
+    def sidecar(self, app_id: str, token: str | None = None) -> Iterator[api_service_v1.DaprStub]:
+        """The gRPC API of an app's sidecar, as the app uses it, or with another token ("": none)."""
+        app = self.run["apps"][app_id]
+        token = app["api_token"] if token is None else token
+        with grpc.insecure_channel(f"127.0.0.1:{app['grpc']}") as channel:
+            shown = grpc.intercept_channel(channel, _Shows(token)) if token else channel
+            yield api_service_v1.DaprStub(shown)  # type: ignore[no-untyped-call]  # generated code
 
     def log(self, name: str) -> list[str]:
         """The lines that a part has logged since it started; `functions`, `daprd`: all of them, wherever each runs."""

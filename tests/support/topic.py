@@ -1,11 +1,11 @@
-"""A topic as other systems see it: what they publish through Dapr, and what becomes of it."""
+"""A topic as other systems see it: what they publish, and what becomes of it."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-import httpx
+from dapr.proto import api_v1
 
 from functions.tasks.events import Command
 from tests.support.client import Client, Json
@@ -13,12 +13,11 @@ from tests.support.system import System
 
 
 class Topic:
-    """Publishes on one topic through daprd's own HTTP port."""
+    """Publishes on one topic through the sidecar of a function that may."""
 
     def __init__(self, system: System, name: str = "task.create") -> None:
         self._system = system
         self._name = name
-        self._url = f"{system.publisher_url}/v1.0/publish/pubsub/{name}"
 
     def publish(self, client: Client, *, event_id: str | None = None, correlation_id: str = "", **command: Any) -> None:
         """A command on behalf of the client's user; with an `event_id` as a CloudEvent of the publisher's own."""
@@ -43,16 +42,12 @@ class Topic:
         self.raw(json.dumps(event).encode(), "application/cloudevents+json", **metadata)
 
     def raw(self, content: bytes, content_type: str = "application/json", **metadata: str) -> None:
-        """What an HTTP client sends; `rawPayload="true"` puts just these bytes on the topic, under a `partitionKey`."""
-        answer = httpx.post(
-            self._url,
-            content=content,
-            headers={"Content-Type": content_type},
-            params={f"metadata.{name}": value for name, value in metadata.items()},
-            timeout=30,
-            trust_env=False,
+        """Any bytes; `rawPayload="true"` puts just these on the topic, under a `partitionKey`."""
+        request = api_v1.PublishEventRequest(
+            pubsub_name="pubsub", topic=self._name, data=content, data_content_type=content_type, metadata=metadata
         )
-        assert answer.status_code == 204, answer.text
+        with self._system.sidecar(self._system.publisher) as sidecar:
+            sidecar.PublishEvent(request, timeout=30)
 
     def log(self, event_id: str, said: str) -> list[Json]:
         """What the functions logged of an event under this name, in order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -81,13 +81,64 @@ def test_secrets_come_from_the_secret_store_and_everything_has_one_source(file: 
         assert all(KEY_VAULT_NAME.fullmatch(name) for name in references)
 
 
+USERS = {
+    "pubsub": {f.name for f in load() if f.topics or f.sends},
+    STATE: {f.name for f in load() if Limits in f.hints.values()},
+    "secrets": {"manage-devices", "push-notification", "send-digest"},
+}
+"""The functions that use a component by themselves; of `secrets`, those that send mail."""
+
+
 @every_component
-def test_only_functions_with_a_limit_get_the_state_store(file: Path, component: Document) -> None:
-    if component["metadata"]["name"] == STATE:
-        limited = [function.name for function in load() if Limits in function.hints.values()]
-        assert component["scopes"] == [HOST, *limited]
-    else:
-        assert "scopes" not in component
+def test_a_component_is_for_the_functions_that_use_it(file: Path, component: Document) -> None:
+    name = component["metadata"]["name"]
+    expected = set(USERS[name])
+    if name == "secrets" and FOLDER / "kafka" in file.parents:
+        expected |= USERS[STATE]  # its password
+    if name == "secrets" and FOLDER / "cloud" in file.parents:
+        expected |= USERS[STATE] | USERS["pubsub"]
+    host, *functions = component["scopes"]
+    assert host == HOST
+    assert set(functions) == expected
+    assert len(functions) == len(expected)
+
+
+class TestTopicScopes:
+    made: ClassVar = [metadata(component) for _, component in COMPONENTS if component["metadata"]["name"] == "pubsub"]
+
+    def scopes(self, name: str) -> dict[str, set[str]]:
+        """As daprd reads them (pkg/scopes/scopes.go)."""
+        value = self.made[0][name]["value"].replace(" ", "")
+        return {app: set(topics.split(",")) for app, _, topics in (part.partition("=") for part in value.split(";"))}
+
+    def test_are_the_same_for_each_broker(self) -> None:
+        for name in ("allowedTopics", "protectedTopics", "publishingScopes", "subscriptionScopes"):
+            assert len({items[name]["value"] for items in self.made}) == 1
+
+    def test_know_every_topic_and_protect_each(self) -> None:
+        """An app without a scope of its own could use every topic that is not protected."""
+        for name in ("allowedTopics", "protectedTopics"):
+            topics = set(self.made[0][name]["value"].replace(" ", "").split(","))
+            assert topics == set(yaml.safe_load((FOLDER / "kafka/topics.yaml").read_text())["topics"])
+
+    def test_let_each_function_receive_what_triggers_it(self) -> None:
+        scopes = self.scopes("subscriptionScopes")
+        assert scopes.pop(HOST) == {topic.name for f in load() for topic in f.topics}
+        assert scopes == {f.name: {topic.name for topic in f.topics} for f in load() if f.topics}
+
+    def test_let_each_function_publish_what_it_sends_its_dead_letters_and_the_whole_change_log(self) -> None:
+        scopes = self.scopes("publishingScopes")
+        assert scopes["due-reminders"] == {"reminder.due"}
+        assert scopes["log-activity"] == {"message.dlq"}
+        assert scopes["push-notification"] == {"notification.dlq", "reminder.events", "task.events"}
+        assert scopes["manage-tags"] == {"task.events", "reminder.events"}
+        assert not scopes.keys() & {"bury-message", "list-tasks", "manage-settings", "gateway"}
+        for function in load():
+            assert set(function.sends) <= scopes.get(function.name, set())
+
+    def test_let_publish_outbox_publish_every_dead_message_again(self) -> None:
+        received = {topic.name for f in load() for topic in f.topics}
+        assert received <= self.scopes("publishingScopes")["publish-outbox"]
 
 
 @every_kafka

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 
 from functions.runtime import render
 from functions.runtime.openapi import openapi
+from functions.runtime.scopes import MARK, with_scopes
 from functions.runtime.triggers import Function, load
 from functions.tasks import events
 
@@ -86,8 +88,11 @@ class TestStale:
         assert not any(tmp_path.iterdir())
 
     def test_is_mended_by_rendering(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        shutil.copytree(render.ROOT / "components", tmp_path / "components")
         for name in render.RENDERED:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        component = tmp_path / "components/kafka/pubsub.yaml"
+        component.write_text(component.read_text().partition(MARK)[0] + MARK)
         left_over = tmp_path / "docs/events/task.exploded.json"
         left_over.parent.mkdir()
         left_over.write_text("{}")
@@ -98,6 +103,16 @@ class TestStale:
         monkeypatch.undo()
         assert render.stale(tmp_path) == []
         assert not left_over.exists()
+
+    def test_leaves_what_stands_before_the_mark(self, tmp_path: Path) -> None:
+        file = tmp_path / "components/x/state.yaml"
+        file.parent.mkdir(parents=True)
+        file.write_text(f"# by hand\n{MARK}scopes:\n- nobody\n")
+        (tmp_path / "components/x/secrets.yaml").write_text("# whole\n")
+        made = with_scopes(tmp_path, CATALOGUE, "host")
+        assert made.keys() == {"components/x/state.yaml"}
+        scopes = "".join(f"- {name}\n" for name in ("host", "manage-devices", "redrive-notifications"))
+        assert made["components/x/state.yaml"] == f"# by hand\n{MARK}scopes:\n{scopes}"
 
 
 class TestRoutes:

@@ -15,7 +15,7 @@ from functions.runtime.settings import Settings
 @pytest.fixture(autouse=True)
 def _nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
-        if name.startswith(("TICKLER_", "DAPR_")) or name == "APP_PORT":
+        if name.startswith(("TICKLER_", "DAPR_")) or name in ("APP_PORT", "APP_API_TOKEN"):
             monkeypatch.delenv(name)
     monkeypatch.setattr("functions.__main__.configure", lambda level: None)  # logs of the process stay as they are
 
@@ -59,6 +59,9 @@ def test_the_ports_are_those_that_dapr_names_by_default() -> None:
         ("APP_PORT", "6000", "app_port", 6000),
         ("DAPR_GRPC_PORT", "6001", "dapr_grpc_port", 6001),
         ("DAPR_API_TOKEN", "t", "dapr_api_token", "t"),
+        ("APP_API_TOKEN", "t", "app_api_token", "t"),
+        ("TICKLER_RATE_PER_USER", "0.5", "rate_per_user", 0.5),
+        ("TICKLER_RATE_PER_ADDRESS", "7", "rate_per_address", 7),
     ],
 )
 def test_each_is_read_from_the_environment(

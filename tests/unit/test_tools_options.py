@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 
 import pytest
 
 from tools.console import OperatorError, Progress
-from tools.options import Options, check_port
+from tools.options import LOOPBACK, Options, check_port
 
 
 @pytest.mark.parametrize("port", ["abc", "-1", "65536", "80 80", "8080.0"])
@@ -43,6 +44,51 @@ def test_url_and_loopback(host: str, url: str, loopback: bool) -> None:
     options = Options(host, 80, Path(), None)
     assert options.url() == url
     assert options.is_loopback() is loopback
+
+
+def test_a_hostname_makes_the_edge_speak_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TICKLER_HOSTNAME", "tasks.example.org")
+    monkeypatch.setenv("TICKLER_PORT", "443")
+    options = Options.from_environment()
+    assert options.url() == "https://tasks.example.org"
+    assert options.with_port(8443).url() == "https://tasks.example.org:8443"
+    edge = options.edge_environment()
+    assert edge["TICKLER_SITE"] == "https://tasks.example.org:443, https://:443"
+    assert edge["TICKLER_CERT_ISSUER"] == "acme"
+    assert edge["TICKLER_AUTO_HTTPS"] == "ignore_loaded_certs"
+    assert options.with_port(8443).edge_environment()["TICKLER_AUTO_HTTPS"] == "disable_redirects"
+    hosts = re.compile(edge["TICKLER_HOSTS"])
+    assert hosts.search("tasks.example.org")
+    assert hosts.search("tasks.example.org:443")
+    assert not [n for n in ("tasks-example.org", "x.tasks.example.org", "tasks.example.org.x") if hosts.search(n)]
+    monkeypatch.setenv("TICKLER_TLS", "internal")
+    assert Options.from_environment().edge_environment()["TICKLER_CERT_ISSUER"] == "internal"
+
+
+def test_without_one_it_speaks_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = Options(LOOPBACK, 8080, Path(), None)
+    assert options.edge_environment() == {"TICKLER_SITE": "http://:8080"}
+    assert Options("0.0.0.0", 80, Path(), None).edge_environment()["TICKLER_HOSTS"] == ".*"
+
+
+@pytest.mark.parametrize(
+    ("name", "tls", "said"),
+    [
+        ("tasks example", "", "TICKLER_HOSTNAME is 'tasks example'"),
+        ("https://tasks.example.org", "", "it must be a name like"),
+        ("tasks.example.org:443", "", "it must be a name like"),
+        ("*.example.org", "", "it must be a name like"),
+        ("x { respond y }", "", "it must be a name like"),
+        ("tasks.example.org", "yes", "TICKLER_TLS is 'yes'; it must be acme or internal"),
+        ("", "internal", "set TICKLER_HOSTNAME, too"),
+    ],
+)
+def test_a_hostname_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, tls: str, said: str) -> None:
+    monkeypatch.setenv("TICKLER_HOSTNAME", name)
+    monkeypatch.setenv("TICKLER_TLS", tls)
+    with pytest.raises(OperatorError) as refusal:
+        Options.from_environment()
+    assert said in str(refusal.value)
 
 
 def test_a_port_in_use_is_named_with_the_way_to_mend_it() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from functions.runtime.triggers import load
 from tools.console import REPOSITORY, OperatorError
-from tools.sidecar import Ports, app_environment, command, read_apps
+from tools.sidecar import Ports, Tokens, app_environment, command, read_apps
 
 PORTS = Ports(app=1, http=2, grpc=3, internal=4, metrics=5)
 FILE = """
@@ -90,6 +90,15 @@ def test_an_app_without_a_command_is_a_sidecar_by_itself(tmp_path: Path) -> None
     line = command(Path("daprd"), app, PORTS, allowed_origins="http://here")
     assert "--app-port" not in line
     assert "--enable-app-health-check=false" in line
+
+
+def test_tokens_are_new_each_time_and_in_no_log() -> None:
+    one, other = Tokens(), Tokens()
+    assert len({one.api, one.app, other.api, other.app}) == 4
+    assert min(map(len, (one.api, one.app))) >= 43
+    assert one.environment() == {"DAPR_API_TOKEN": one.api, "APP_API_TOKEN": one.app}
+    assert one.api not in repr(one)
+    assert one.app not in repr(one)
 
 
 @pytest.mark.parametrize("name", ["dapr.yaml", "dapr-embedded.yaml"])
