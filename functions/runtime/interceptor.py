@@ -111,8 +111,7 @@ def _invoke(inner: Callable[[Any, Any], Any], request: Any, context: grpc.Servic
         query=extension.querystring,
         headers=headers,
         correlation_id=correlation_id(headers),
-        # The first: a gateway's sidecar adds its own.
-        address=next((str(value) for key, value in context.invocation_metadata() if key == "x-forwarded-for"), ""),
+        address=headers.get("x-real-ip", ""),
     )
     _current.set(call)
     structlog.contextvars.clear_contextvars()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.conftest import unique_user
+from tests.conftest import MODE, unique_user
 from tests.support.client import refused
 from tests.support.system import System
 from tests.support.waiting import eventually
@@ -25,7 +25,7 @@ def public() -> Iterator[System]:
         "TICKLER_RATE_PER_USER": str(PER_USER),
         "TICKLER_RATE_PER_ADDRESS": str(PER_ADDRESS),
     }
-    with System.running(env=env) as system:
+    with System.running(env=env, mode=MODE) as system:
         yield system
 
 
@@ -94,6 +94,6 @@ def test_an_address_that_asks_too_often_waits_whoever_it_says_it_is(public: Syst
         several = [visitor.get("/api/tags", **headers).status_code for _ in range(PER_ADDRESS)]
         assert 429 in several, headers
     assert other.get("/api/tags").status_code == 401
-    assert other.get("/api/tags", **{"X-Forwarded-For": "127.0.0.3"}).status_code == 401
+    assert other.get("/api/tags", **{"X-Forwarded-For": "127.0.0.3", "X-Real-IP": "127.0.0.3"}).status_code == 401
     assert visitor.get("/healthz").status_code == 200
     eventually(lambda: visitor.get("/api/tags").status_code == 401, what="it passes again")
