@@ -169,7 +169,7 @@ def test_what_is_told_while_it_is_being_deleted_is_not_kept(world: World, ann: A
         for thread in threads:
             thread.start()
         eventually(
-            lambda: world.value("select count(*) from pg_stat_activity where wait_event_type = 'Lock'") == 2,
+            lambda: world.value("select count(*) from pg_locks where not granted") == 2,
             what="both wait for the deletion",
         )
     for thread in threads:
@@ -232,7 +232,7 @@ class TestDeadMessages:
             burying = threading.Thread(target=graves.bury, args=(dead, NOW))
             burying.start()
             eventually(
-                lambda: world.value("select count(*) from pg_stat_activity where wait_event_type = 'Lock'") == 1,
+                lambda: world.value("select count(*) from pg_locks where not granted") == 1,
                 what="it waits for the deletion",
             )
         burying.join(10)

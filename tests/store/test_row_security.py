@@ -21,7 +21,7 @@ from tests.store.world import NOW, World
 NOBODY = Scope(b"select 1")
 """A statement that says neither whose it is nor that it is for all."""
 
-OF_NO_USER = {"schema_migrations", "dead_messages"}
+OF_NO_USER = {"schema_migrations", "dead_messages", "deleted_users"}
 """The tables that hold nothing of a user."""
 
 UNPROTECTED = """
