@@ -122,6 +122,8 @@ class Stack:
         step("functions")
         for app, ports in placed:
             env = {**self._env, **sidecar.app_environment(app, ports)}
+            if "TICKLER_AUTH" in self._env:
+                env["TICKLER_AUTH"] = self._env["TICKLER_AUTH"]  # over what the file says
             if self._options.is_loopback():
                 env["TICKLER_HOST"] = LOOPBACK  # theirs is where their sidecar finds them, not the edge's
             program = shutil.which(app.command[0], path=env["PATH"]) or app.command[0]

@@ -16,6 +16,7 @@ from functions.tasks.errors import (
     InvalidInput,
     NotFound,
     Outage,
+    PermissionDenied,
     StaleVersion,
     TooManyRequests,
     Unauthenticated,
@@ -26,6 +27,7 @@ from functions.tasks.errors import (
 _CODES: dict[type[DomainError], int] = {
     InvalidInput: code_pb2.INVALID_ARGUMENT,
     Unauthenticated: code_pb2.UNAUTHENTICATED,
+    PermissionDenied: code_pb2.PERMISSION_DENIED,
     NotFound: code_pb2.NOT_FOUND,
     AlreadyExists: code_pb2.ALREADY_EXISTS,
     StaleVersion: code_pb2.ABORTED,

@@ -34,6 +34,12 @@ class Invocation:
     headers: dict[str, str]
     correlation_id: str
 
+    @property
+    def address(self) -> str:
+        """Where the request came from, as the edge says: it sets X-Forwarded-For, and sidecars append to it. Empty
+        for one that came by none."""
+        return self.headers.get("x-forwarded-for", "").partition(",")[0].strip()
+
 
 _current: ContextVar[Invocation] = ContextVar("invocation")
 
@@ -75,7 +81,10 @@ class Interceptor(grpc.ServerInterceptor):
 
 def _invoke(inner: Callable[[Any, Any], Any], request: Any, context: grpc.ServicerContext) -> Any:
     """OnInvoke: an HTTP invocation."""
-    headers = {key.lower(): value for key, value in context.invocation_metadata() if isinstance(value, str)}
+    headers: dict[str, str] = {}
+    for key, value in context.invocation_metadata():
+        if isinstance(value, str):  # several of a name are one list (RFC 9110 section 5.3)
+            headers[key.lower()] = f"{headers[key.lower()]}, {value}" if key.lower() in headers else value
     extension = request.http_extension
     call = Invocation(
         verb=type(extension).Verb.Name(extension.verb),

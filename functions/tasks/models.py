@@ -35,13 +35,18 @@ Scope = Literal["this", "following"]
 
 
 class Caller(BaseModel):
-    """Who a command runs for, and the correlation id of the request that began it."""
+    """Who a command runs for, and the correlation id of the request that began it.
+
+    `scopes` is what the caller's token is for (runtime/auth.py), `sign_in` the one that it comes from.
+    """
 
     model_config = ConfigDict(frozen=True)
     user_id: UUID
     name: str
     email: str | None = None
     correlation_id: str = ""
+    scopes: frozenset[str] = Field(default=frozenset(), exclude=True)
+    sign_in: UUID | None = Field(default=None, exclude=True)
 
 
 class Input(BaseModel):
