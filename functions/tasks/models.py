@@ -35,10 +35,7 @@ Scope = Literal["this", "following"]
 
 
 class Caller(BaseModel):
-    """Who a command runs for, and the correlation id of the request that began it.
-
-    `scopes` is what the caller's token is for (runtime/auth.py), `sign_in` the one that it comes from.
-    """
+    """Who a command runs for, what began it, what the token is for (runtime/auth.py), and of which sign-in it is."""
 
     model_config = ConfigDict(frozen=True)
     user_id: UUID

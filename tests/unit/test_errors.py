@@ -17,6 +17,7 @@ from functions.tasks.errors import (
     InvalidInput,
     NotFound,
     Outage,
+    PermissionDenied,
     StaleVersion,
     TooManyRequests,
     Unauthenticated,
@@ -30,6 +31,7 @@ from functions.tasks.query import ListTasks
 _DOCUMENTED: list[tuple[DomainError, int]] = [
     (InvalidInput("title", "is required"), code_pb2.INVALID_ARGUMENT),  # 400
     (Unauthenticated("a bearer token is required"), code_pb2.UNAUTHENTICATED),  # 401
+    (PermissionDenied("this token is not for create-task"), code_pb2.PERMISSION_DENIED),  # 403
     (NotFound("task"), code_pb2.NOT_FOUND),  # 404
     (AlreadyExists("a tag with this name exists"), code_pb2.ALREADY_EXISTS),  # 409
     (StaleVersion(1, 2), code_pb2.ABORTED),  # 409
