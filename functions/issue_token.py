@@ -44,6 +44,9 @@ meanwhile, but not from going on where they are signed in. SP 800-63B section 5.
 REFRESHES = Limit("refreshes", 600, timedelta(minutes=10))
 """From an address: a token is refreshed every 15 minutes, and before each start of the app."""
 
+REFRESHES_OF_USER = Limit("refreshes-of-user", 60, timedelta(minutes=10))
+"""For a user at an address: who a token names is not proven yet, so a stranger elsewhere uses up nothing of theirs."""
+
 CLIENTS = UUID("3f1f4f5e-0a55-5d0c-8a9b-7d8f2f0f4a61")
 """Namespace (RFC 9562 section 5.5) of what limits without a user are counted by."""
 
@@ -68,8 +71,10 @@ def issue_token(
     if settings.auth not in ("dev", "local"):
         if command.action == "jwks":
             return KeySet(keys=[])
-        raise PermissionDenied(f"there are no accounts here: sign in at {settings.oidc_issuer or 'nowhere'}")
-    address = uuid5(CLIENTS, network(invocation.address))
+        where = f": sign in at {settings.oidc_issuer}" if settings.auth == "oidc" else ""
+        raise PermissionDenied(f"there are no accounts here{where}")
+    origin = network(invocation.address)
+    address = uuid5(CLIENTS, origin)
     match command.action:
         case "jwks":
             return KeySet(keys=tokens.keys.published())
@@ -103,6 +108,7 @@ def issue_token(
             used = opaque.read(opaque.REFRESH, text)
             if used is None:
                 raise Unauthenticated("sign in again")
+            limits.take(REFRESHES_OF_USER, uuid5(CLIENTS, f"{used.user_id} {origin}"), now)
             refresh = opaque.make(opaque.REFRESH, used.user_id, keys.refresh_secret(text.encode()))
             refreshed = accounts.refresh(used.user_id, used.hash, refresh.hash, now)
             if refreshed is None or refreshed.reused:

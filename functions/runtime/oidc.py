@@ -121,7 +121,7 @@ class IssuedElsewhere:
         settings = self._settings
         claims = decode(
             token,
-            self._keys.find,
+            self._key,
             algorithm=settings.oidc_algorithm,
             issuer=settings.oidc_issuer,
             audience=settings.oidc_audience,
@@ -139,6 +139,11 @@ class IssuedElsewhere:
             correlation_id=correlation_id,
             scopes=SESSION,
         )
+
+    def _key(self, kid: str) -> Any:
+        key = self._keys.find(kid)
+        # The bare key: how it is used the settings say, not what is published with it.
+        return None if key is None else key.key
 
 
 def _text(claim: Any) -> str | None:

@@ -299,7 +299,7 @@ def test_users_of_an_issuer_elsewhere(new_system: NewSystem) -> None:
         system = new_system(issuer.settings)
         system.start()
 
-        def client(subject: str, **claims: object) -> Client:
+        def client(subject: str, **claims: str) -> Client:
             return Client(system.url, None, {"Authorization": f"Bearer {issuer.token(subject, **claims)}"})
 
         ann, ben = client("ann", email="ann@example.org", name="Ann"), client("ben")

@@ -84,10 +84,20 @@ def test_only_functions_with_a_limit_say_429_in_the_api_s_description(client: Cl
     paths = client.rest("GET", "/api/openapi.json").json()["paths"]
     said = {path for path, verbs in paths.items() for verb in verbs.values() if "429" in verb["responses"]}
     assert said == {
+        "/.well-known/jwks.json",
+        "/api/auth/password",
+        "/api/auth/refresh",
+        "/api/auth/signout",
+        "/api/auth/signup",
+        "/api/auth/token",
+        "/api/auth/tokens",
+        "/api/auth/tokens/{token_id}",
         "/api/devices",
         "/api/devices/{device_id}",
         "/api/devices/{device_id}/test",
         "/api/notifications/redrive",
+        "/v1.0/invoke/issue-token/method/issue-token",
         "/v1.0/invoke/manage-devices/method/manage-devices",
+        "/v1.0/invoke/manage-tokens/method/manage-tokens",
         "/v1.0/invoke/redrive-notifications/method/redrive-notifications",
     }
