@@ -362,13 +362,16 @@ create or replace function sign_up(
     p_user_id uuid, p_name text, p_email text, p_email_key text, p_time_zone text, p_password_hash text,
     p_family_id uuid, p_token_hash bytea, p_now timestamptz, p_expires_at timestamptz
 ) returns boolean language plpgsql as $$
+declare
+    is_new boolean;
 begin
     insert into users (user_id, name, email, time_zone) values (p_user_id, p_name, p_email, p_time_zone)
     on conflict do nothing;
+    is_new := found;
     insert into accounts (user_id, email_key, password_hash, password_changed_at, created_at)
     values (p_user_id, p_email_key, p_password_hash, p_now, p_now) on conflict do nothing;
     if not exists (select from accounts where user_id = p_user_id) then
-        delete from users where user_id = p_user_id;
+        delete from users where user_id = p_user_id and is_new;
         return false;
     end if;
     return begin_sign_in(p_user_id, p_now, p_family_id, p_token_hash, p_now, p_expires_at);

@@ -144,6 +144,10 @@ def test_the_keys_that_are_published_verify_the_tokens(ann: Person) -> None:
     assert claims["email"] == ann.login
 
 
+def test_a_refusal_says_which_scheme_it_wants(system: System) -> None:
+    assert Client(system.url, None).rest("GET", "/api/tasks").headers["www-authenticate"] == "Bearer"
+
+
 def test_no_answer_is_kept_on_the_way(ann: Person) -> None:
     assert ann.ask("refresh", refresh_token=ann.refresh_token).headers["cache-control"] == "no-store"
 

@@ -24,12 +24,12 @@ def token(name: object) -> bytes:
 
 @pytest.fixture
 def accounts(world: World) -> Accounts:
-    return Accounts(world.database)
+    return world.accounts
 
 
 @pytest.fixture
 def personal(world: World) -> PersonalTokens:
-    return PersonalTokens(world.database)
+    return world.personal_tokens
 
 
 @pytest.fixture
@@ -67,6 +67,14 @@ class TestSignUp:
         assert not accounts.sign_up(other, "other", token("x"), NOW, time_zone="UTC")
         assert world.rows("select 1 from users where user_id = %s", other.user_id) == []
         assert accounts.of_user(ann.user_id).password_hash == "hash"
+
+    def test_leaves_a_user_who_was_there_before_where_the_address_is_taken(
+        self, world: World, accounts: Accounts, ann: Caller
+    ) -> None:
+        ben = world.user(ann.email).model_copy(update={"sign_in": uuid4()})
+        task = world.add(ben)
+        assert not accounts.sign_up(ben, "other", token("x"), NOW, time_zone="UTC")
+        assert world.tasks.get(ben, task.id).id == task.id
 
     def test_that_is_sent_again_is_the_same_one(self, world: World, accounts: Accounts, ann: Caller) -> None:
         assert accounts.sign_up(ann, "hash", token("first"), NOW, time_zone="Europe/Berlin")

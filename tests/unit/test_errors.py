@@ -99,6 +99,11 @@ def test_a_limit_says_after_how_many_whole_seconds_the_request_passes() -> None:
     assert error_headers(status_of(NotFound("task"), "c-1"), "c-1") == (("x-correlation-id", "c-1"),)
 
 
+def test_a_401_says_which_scheme_and_not_what_was_wrong() -> None:
+    headers = error_headers(status_of(Unauthenticated("a bearer token is required"), "c-1"), "c-1")
+    assert headers == (("x-correlation-id", "c-1"), ("www-authenticate", "Bearer"))
+
+
 class TestValidation:
     def test_names_every_field(self) -> None:
         error = invalid(CreateTask, priority="highest", tags=["a", ""], reminders=[{"offset": "1h"}], surprise=1)

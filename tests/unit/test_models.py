@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from functions.tasks.accounts import IssueToken, ManageTokens
 from functions.tasks.devices import ManageDevices, PushKeys
 from functions.tasks.errors import InvalidInput
 from functions.tasks.models import (
@@ -59,6 +60,8 @@ _SMALLEST: dict[type[Input], dict[str, Any]] = {
     QuietHours: {"start": "22:00", "end": "07:00"},
     RedriveNotifications: {},
     Unsubscribe: {"token": ""},
+    IssueToken: {"action": "token"},
+    ManageTokens: {"action": "list"},
 }
 """What suffices for each input."""
 
