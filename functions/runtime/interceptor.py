@@ -36,9 +36,8 @@ class Invocation:
 
     @property
     def address(self) -> str:
-        """Where the request came from, as the edge says: it sets X-Forwarded-For, and sidecars append to it. Empty
-        for one that came by none."""
-        return self.headers.get("x-forwarded-for", "").partition(",")[0].strip()
+        """Where the request came from, as the edge says, and nobody before it. Empty for one that came by no edge."""
+        return self.headers.get("x-real-ip", "")
 
 
 _current: ContextVar[Invocation] = ContextVar("invocation")
@@ -81,10 +80,7 @@ class Interceptor(grpc.ServerInterceptor):
 
 def _invoke(inner: Callable[[Any, Any], Any], request: Any, context: grpc.ServicerContext) -> Any:
     """OnInvoke: an HTTP invocation."""
-    headers: dict[str, str] = {}
-    for key, value in context.invocation_metadata():
-        if isinstance(value, str):  # several of a name are one list (RFC 9110 section 5.3)
-            headers[key.lower()] = f"{headers[key.lower()]}, {value}" if key.lower() in headers else value
+    headers = {key.lower(): value for key, value in context.invocation_metadata() if isinstance(value, str)}
     extension = request.http_extension
     call = Invocation(
         verb=type(extension).Verb.Name(extension.verb),
