@@ -12,7 +12,7 @@ from functools import cached_property
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from functions.tasks.errors import Unavailable
+from functions.tasks.errors import TooManyRequests
 
 MEMORY_KIB, ITERATIONS, LANES = 19 * 1024, 2, 1
 """What the OWASP Password Storage Cheat Sheet (https://cheatsheetseries.owasp.org) names for argon2id: some 20 ms and
@@ -36,7 +36,7 @@ class Passwords:
         self._turn = threading.BoundedSemaphore(AT_ONCE)
 
     def hash(self, password: str) -> str:
-        """Raises Unavailable where too many are at it."""
+        """Raises TooManyRequests where too many are at it."""
         with self._place():
             return self._hasher.hash(password)
 
@@ -61,7 +61,7 @@ class Passwords:
     @contextmanager
     def _place(self) -> Iterator[None]:
         if not self._room.acquire(blocking=False):
-            raise Unavailable("too many sign in at once: try again")
+            raise TooManyRequests(1)
         try:
             with self._turn:
                 yield

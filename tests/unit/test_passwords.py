@@ -13,7 +13,7 @@ import pytest
 
 from functions.runtime.passwords import AT_ONCE, WAITING, Passwords
 from functions.tasks.accounts import MAX_PASSWORD, email_key, new_password, plain_password
-from functions.tasks.errors import InvalidInput, Unavailable
+from functions.tasks.errors import InvalidInput, TooManyRequests
 
 QUICK = Passwords(memory_kib=64, iterations=1)
 
@@ -77,7 +77,7 @@ def test_are_hashed_a_few_at_a_time_and_too_many_are_asked_to_come_again(monkeyp
     monkeypatch.setattr(argon2.PasswordHasher, "hash", slow)
     with ThreadPoolExecutor(AT_ONCE + WAITING + 4) as pool:
         asked = [pool.submit(passwords.hash, "correct horse") for _ in range(AT_ONCE + WAITING + 4)]
-        refused = [error for each in asked[-4:] if isinstance(error := each.exception(10), Unavailable)]
+        refused = [error for each in asked[-4:] if isinstance(error := each.exception(10), TooManyRequests)]
         going.set()
         assert sum(each.exception() is None for each in asked) == AT_ONCE + WAITING
     assert len(refused) == 4
