@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4, uuid5
 
@@ -27,7 +28,7 @@ from functions.tasks.accounts import (
     new_password,
     plain_password,
 )
-from functions.tasks.errors import AlreadyExists, PermissionDenied, Unauthenticated
+from functions.tasks.errors import AlreadyExists, PermissionDenied, TooManyRequests, Unauthenticated
 from functions.tasks.models import Caller
 from functions.tasks.values import uuid7
 
@@ -101,7 +102,8 @@ def issue_token(
             if not accounts.begin(account, caller.sign_in or uuid4(), refresh.hash, now):
                 raise Unauthenticated(WRONG)
             if passwords.is_outdated(account.password_hash):
-                accounts.rehash(account, passwords.hash(password))
+                with suppress(TooManyRequests):  # the next sign-in will do
+                    accounts.rehash(account, passwords.hash(password))
         case "refresh":
             text = given("refresh_token", command.refresh_token)
             limits.take(REFRESHES, address, now)

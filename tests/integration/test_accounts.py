@@ -12,6 +12,7 @@ import pytest
 
 from functions.issue_token import ATTEMPTS, SIGN_INS, SIGN_UPS
 from functions.manage_tokens import PASSWORDS
+from functions.runtime.passwords import ITERATIONS, LANES, MEMORY_KIB, Passwords
 from functions.runtime.settings import Settings
 from functions.runtime.token_keys import new_key, rotate, written
 from tests.conftest import NewSystem
@@ -131,6 +132,17 @@ def test_bad_input_names_its_field_and_repeats_no_password(
 )
 def test_a_refresh_token_that_nobody_issued(person: Person, text: str) -> None:
     refused(person.ask("refresh", refresh_token=text), 401, code=16)
+
+
+def test_a_hash_of_older_parameters_is_made_anew_at_the_next_sign_in(system: System, ann: Person) -> None:
+    (user,) = system.sql("select user_id from accounts where email_key = %s", ann.login)
+    old = Passwords(memory_kib=64, iterations=1).hash(PASSWORD)
+    system.sql("update accounts set password_hash = %s where user_id = %s", old, user["user_id"])
+    ann.sign_in()
+    (kept,) = system.sql("select password_hash from accounts where user_id = %s", user["user_id"])
+    assert kept["password_hash"].startswith(f"$argon2id$v=19$m={MEMORY_KIB},t={ITERATIONS},p={LANES}$")
+    ann.sign_in()
+    ann.refresh()
 
 
 def test_the_keys_that_are_published_verify_the_tokens(ann: Person) -> None:
