@@ -6,7 +6,7 @@ BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run run-kafka demo redrive mail test lint types format render lock audit sbom clean python venv venv-dev
+.PHONY: help run run-kafka demo redrive rotate mail test lint types format render lock audit sbom clean python venv venv-dev
 
 help: ## Lists these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ demo: venv ## Sends the sample through the running product and checks what happe
 
 redrive: venv ## Tries again the notifications and messages that failed
 	@$(BIN)/python -m tools.redrive
+
+rotate: venv ## Has a new key sign the access tokens
+	@$(BIN)/python -m functions.runtime.token_keys
 
 mail: venv ## Shows the mails that the local mail sink took
 	@$(BIN)/python -m tools.mail show

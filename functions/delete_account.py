@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functions.runtime.triggers import http
 from functions.store.users import Users
-from functions.tasks.accounts import AccountDeleted, DeleteAccount, check_confirmation
+from functions.tasks.account_deletion import AccountDeleted, DeleteAccount, check_confirmation
 from functions.tasks.models import Caller
 
 

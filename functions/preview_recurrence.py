@@ -8,7 +8,7 @@ from functions.tasks.models import Caller, PreviewRecurrence
 from functions.tasks.recurrence import Preview, preview
 
 
-@http("POST", "/api/recurrence/preview")
+@http("POST", "/api/recurrence/preview", reads=True)
 def preview_recurrence(query: PreviewRecurrence, caller: Caller, tasks: Tasks) -> Preview:
     time_zone = query.time_zone or tasks.time_zone(caller)
     return preview(query.recurrence, start=query.due_date, time_zone=time_zone, count=query.count)

@@ -12,6 +12,7 @@ the reverse order on Ctrl-C. Environment:
     TICKLER_KAFKA_BROKERS (host:port,...), TICKLER_REDIS_URL          instead of those that `kafka` starts
     TICKLER_CONTAINERS (auto; never)                                  where Docker answers, `kafka` starts containers
     TICKLER_SMTP_HOST, TICKLER_SMTP_PORT (25)                         instead of the mail sink
+    TICKLER_AUTH (dev)                                                local: accounts; oidc: TICKLER_OIDC_...
     TICKLER_DAPRD                                                     the daprd to use
 """
 

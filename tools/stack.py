@@ -133,6 +133,8 @@ class Stack:
         for each in placed:
             app = each.app
             env = {**self._env, **sidecar.app_environment(app, each.ports), **each.tokens.environment()}
+            if "TICKLER_AUTH" in self._env:
+                env["TICKLER_AUTH"] = self._env["TICKLER_AUTH"]  # over what the file says
             if self._options.is_loopback():
                 env["TICKLER_HOST"] = LOOPBACK  # theirs is where their sidecar finds them, not the edge's
                 # Whoever calls is one user of this machine, from one address.

@@ -16,6 +16,7 @@ from functions.tasks.errors import (
     InvalidInput,
     NotFound,
     Outage,
+    PermissionDenied,
     StaleVersion,
     TooManyRequests,
     Unauthenticated,
@@ -26,6 +27,7 @@ from functions.tasks.errors import (
 _CODES: dict[type[DomainError], int] = {
     InvalidInput: code_pb2.INVALID_ARGUMENT,
     Unauthenticated: code_pb2.UNAUTHENTICATED,
+    PermissionDenied: code_pb2.PERMISSION_DENIED,
     NotFound: code_pb2.NOT_FOUND,
     AlreadyExists: code_pb2.ALREADY_EXISTS,
     StaleVersion: code_pb2.ABORTED,
@@ -68,11 +70,14 @@ def status_of(error: Exception, correlation_id: str) -> status_pb2.Status:
 
 
 def error_headers(status: status_pb2.Status, correlation_id: str) -> tuple[tuple[str, str], ...]:
-    """The HTTP headers of an error: X-Correlation-Id, which tells the edge that it is a function's own, and the seconds
-    after which it asks for the request again, Retry-After (RFC 9110 section 10.2.3)."""
+    """The HTTP headers of an error: X-Correlation-Id, which tells the edge that it is a function's own; the seconds
+    after which it asks for the request again, Retry-After (RFC 9110 section 10.2.3); and what a 401 must say (section
+    11.6.1), WWW-Authenticate, with no reason (RFC 6750 section 3)."""
     retry = error_details_pb2.RetryInfo()
     seconds = next((retry.retry_delay.seconds for detail in status.details if detail.Unpack(retry)), None)
-    headers = (("x-correlation-id", correlation_id),)
+    headers: tuple[tuple[str, str], ...] = (("x-correlation-id", correlation_id),)
+    if status.code == code_pb2.UNAUTHENTICATED:
+        headers = (*headers, ("www-authenticate", "Bearer"))
     return headers if seconds is None else (*headers, ("retry-after", str(seconds)))
 
 

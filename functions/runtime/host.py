@@ -16,7 +16,7 @@ from dapr.clients.grpc._response import InvokeMethodResponse
 from dapr.ext.grpc import App, BindingRequest, Rule
 from pydantic import BaseModel
 
-from functions.runtime.auth import Authenticator, authenticator
+from functions.runtime.auth import Authenticator, authenticator, check_scope
 from functions.runtime.channels import Channels
 from functions.runtime.consumer import Handler, consumer
 from functions.runtime.inputs import Services, bind, gather
@@ -27,11 +27,15 @@ from functions.runtime.logs import logger
 from functions.runtime.mailer import Mailer
 from functions.runtime.outages import Outages
 from functions.runtime.outbound import Outbound
+from functions.runtime.passwords import Passwords
 from functions.runtime.publisher import Publisher
 from functions.runtime.rates import Rates, network
 from functions.runtime.settings import Settings
 from functions.runtime.sidecar import Sidecar
+from functions.runtime.token_keys import TokenKeys
+from functions.runtime.tokens import Tokens
 from functions.runtime.triggers import Cron, Function, Topic
+from functions.store.accounts import Accounts, PersonalTokens
 from functions.store.database import Database
 from functions.store.dead_messages import DeadMessages
 from functions.store.devices import Devices
@@ -53,13 +57,14 @@ MAX_MESSAGE = 32 << 20
 MAX_METADATA = 64 << 10
 """Bytes of headers; the edge refuses more than 16 KB long before."""
 
+"""What is answered is one user's, or a secret, and of this moment."""
+
 PAGE_HEADERS = (
     (
         "content-security-policy",
         "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
     ),
     ("referrer-policy", "no-referrer"),
-    ("cache-control", "no-store"),
 )
 """A page shows text and posts to itself, nothing else; its URL holds a token, so it is not handed on."""
 
@@ -79,7 +84,6 @@ class Host:
         """Raises ValueError for settings that contradict themselves."""
         self._settings = settings
         self._functions = list(functions)
-        self._authenticator: Authenticator = authenticator(settings)
         self._address_rates = Rates("address", settings.rate_per_address)
         self._user_rates = Rates("user", settings.rate_per_user)
         # A message that waits for the database keeps its thread: requests have theirs all the same.
@@ -93,6 +97,10 @@ class Host:
         self._stopping = threading.Event()
         self._recovered = threading.Event()
         keys = Keys(settings)
+        token_keys = TokenKeys(settings, self._sidecar)
+        tokens = Tokens(settings, token_keys)
+        personal_tokens = PersonalTokens(self._database)
+        self._authenticator: Authenticator = authenticator(settings, tokens, personal_tokens)
         outbound = Outbound(allow_private=settings.webhook_allow_private)
         devices = Devices(self._database)
         mailer = Mailer(settings, self._sidecar)
@@ -110,6 +118,10 @@ class Host:
             DeadMessages: DeadMessages(self._database),
             Outages: Outages(self._stopping.wait),
             Keys: keys,
+            Accounts: Accounts(self._database),
+            PersonalTokens: personal_tokens,
+            Passwords: Passwords(),
+            Tokens: tokens,
             Limits: Limits(self._sidecar),
             Outbound: outbound,
             Mailer: mailer,
@@ -132,6 +144,8 @@ class Host:
         self._register(services)
         if any({Keys, Channels} & set(function.hints.values()) for function in self._functions):
             keys.load()
+        if settings.auth in ("dev", "local") and any(function.https for function in self._functions):
+            token_keys.load()
 
     def _register(self, services: Services) -> None:
         consumers: dict[str, list[Handler]] = defaultdict(list)
@@ -163,6 +177,8 @@ class Host:
             if caller:
                 self._user_rates.take(str(caller.user_id))
             inputs = gather(function, invocation.verb, invocation.query, request.data)
+            if caller is not None:
+                check_scope(function, invocation.verb, inputs, caller.scopes)
             answer: BaseModel = call(model.model_validate(inputs) if model else None, caller)
             if isinstance(answer, Page):
                 response = InvokeMethodResponse(answer.html, "text/html; charset=utf-8")

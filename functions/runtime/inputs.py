@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
+from functions.runtime.interceptor import Invocation, current
 from functions.runtime.triggers import Function
 from functions.tasks.errors import InvalidInput
 from functions.tasks.events import Command, Event, RawMessage
@@ -102,7 +103,8 @@ def read_event(function: Function, data: bytes, identity: str) -> tuple[BaseMode
 
 
 def bind(function: Function, services: Services) -> Callable[[BaseModel | None, Caller | None], Any]:
-    """The handler with its dependencies filled in: the input, the caller, the time (a datetime), and services.
+    """The handler with its dependencies filled in: the input, the caller, the time (a datetime), the
+    Invocation of one by HTTP, and services.
 
     Raises TypeError, when the process starts, for a parameter of a type that nothing provides.
     """
@@ -111,7 +113,7 @@ def bind(function: Function, services: Services) -> Callable[[BaseModel | None, 
     for name, kind in hints.items():
         if kind in services:
             fixed[name] = services[kind]
-        elif kind not in (function.input, Caller, datetime):
+        elif kind not in (function.input, Caller, Invocation, datetime):
             raise TypeError(f"{function.name}: nothing provides {name}: {kind}")
 
     def call(inputs: BaseModel | None, caller: Caller | None) -> Any:
@@ -121,6 +123,8 @@ def bind(function: Function, services: Services) -> Callable[[BaseModel | None, 
                 given[name] = inputs
             elif kind is Caller:
                 given[name] = caller
+            elif kind is Invocation:
+                given[name] = current()
             elif kind is datetime:
                 given[name] = datetime.now(UTC)
         try:

@@ -34,8 +34,11 @@ class Invocation:
     query: str
     headers: dict[str, str]
     correlation_id: str
-    address: str = ""
-    """Who called the edge; it alone says so: nobody else has a way in here. Empty where nobody called that."""
+
+    @property
+    def address(self) -> str:
+        """Where the request came from, as the edge says, and nobody before it. Empty for one that came by no edge."""
+        return self.headers.get("x-real-ip", "")
 
 
 _current: ContextVar[Invocation] = ContextVar("invocation")
@@ -111,7 +114,6 @@ def _invoke(inner: Callable[[Any, Any], Any], request: Any, context: grpc.Servic
         query=extension.querystring,
         headers=headers,
         correlation_id=correlation_id(headers),
-        address=headers.get("x-real-ip", ""),
     )
     _current.set(call)
     structlog.contextvars.clear_contextvars()

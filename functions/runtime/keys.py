@@ -24,6 +24,9 @@ from functions.tasks.errors import InvalidInput
 UNSUBSCRIBE = b"unsubscribe\0"
 """What an unsubscribe token's signature begins with: the key signs nothing else that could be taken for one."""
 
+REFRESH = b"refresh\0"
+"""The same of what refresh tokens are made from."""
+
 
 class Keys:
     """Hosts that share users need the same keys: one data folder, or the settings."""
@@ -80,21 +83,35 @@ class Keys:
     def _sign(self, said: bytes) -> bytes:
         return hmac.digest(self._signing, UNSUBSCRIBE + said, sha256)
 
+    def refresh_secret(self, token: bytes) -> bytes:
+        """The secret of the refresh token that follows this one: a client that lost the answer is given the same."""
+        return hmac.digest(self._signing, REFRESH + token, sha256)
+
     def _kept(self, name: str, make: Callable[[], str]) -> str:
-        """The key in its file, made where there is none; whoever is first wins, in whole."""
-        folder = self._settings.data / "secrets"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = folder / name
-        if not path.exists():
-            draft = Path(f"{path}.{os.getpid()}.{secrets.token_hex(4)}")
-            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(make())
-                file.flush()
-                os.fsync(file.fileno())
-            with contextlib.suppress(FileExistsError):
-                os.link(draft, path)
-            draft.unlink()
-        return path.read_text()
+        return kept(self._settings, name, make).read_text()
+
+
+def kept(settings: Settings, name: str, make: Callable[[], str]) -> Path:
+    """The file of a key in the data folder, made where there is none; whoever is first wins, in whole."""
+    folder = settings.data / "secrets"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / name
+    if not path.exists():
+        draft = write_draft(path, make())
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
+    return path
+
+
+def write_draft(path: Path, text: str) -> Path:
+    """A file beside `path` with this text, for us only, that is to take its place."""
+    draft = Path(f"{path}.{os.getpid()}.{secrets.token_hex(4)}")
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    return draft
 
 
 def _new_vapid() -> str:

@@ -15,6 +15,7 @@ from functions.tasks.models import Page
 ERRORS = {
     400: "bad input: `details` names each field",
     401: "no token, or one that does not hold",
+    403: "the token is not for this",
     404: "not there, or not yours",
     405: "this path does not take this method",
     409: "already there, or a stale version",

@@ -32,9 +32,22 @@ class Settings(BaseSettings):
         default="durable",
         description="in-memory: keeps no order within a bulk and forgets at a stop; durable: neither",
     )
-    auth: Literal["none", "dev"] = Field(
-        default="none", description="dev: accept `Bearer dev:<user>`, on loopback only"
+    auth: Literal["none", "dev", "local", "oidc"] = Field(
+        default="none",
+        description="local: accounts of our own; oidc: an issuer elsewhere; dev: as local, and `Bearer dev:<user>`,"
+        " on loopback only",
     )
+    token_keys: str = Field(
+        default="", description="JWK Set that access tokens are signed with; empty: see runtime/token_keys.py"
+    )
+    token_keys_secret: str = Field(default="", description="its name in the secret store")
+    oidc_issuer: str = Field(default="", description="the `iss` of an external issuer's tokens, to the letter")
+    oidc_audience: str = Field(default="", description="the `aud` that names this installation")
+    oidc_jwks_url: str = Field(default="", description="its keys; empty: where its configuration says that they are")
+    oidc_algorithm: Literal["RS256", "PS256", "ES256", "EdDSA"] = "RS256"
+    oidc_user_claim: str = Field(default="sub", description="claim that is the user's for ever")
+    oidc_email_claim: str = Field(default="email", description="claim of the address that mails go to")
+    oidc_name_claim: str = Field(default="name", description="claim of what a user is called")
     data: Path = Field(default=Path(".tickler"), description="folder of what this installation keeps for itself")
     public_url: str = Field(default="", description="where people reach the edge, for links; https://... without a /")
     port: int = Field(default=8080, ge=0, le=65535, description="the edge's port, where public_url is not given")

@@ -28,13 +28,14 @@ class Http:
     """A REST path at the edge. `fixed` are inputs that the path or the verb itself says, e.g. action=reopen.
 
     A `public` one needs no token: its inputs prove what they ask for. A body that is not JSON is ignored there,
-    as a link's form has one.
+    as a link's form has one. One that `reads` changes nothing, whatever its inputs: it is for tokens that only read.
     """
 
     verb: Verb
     path: str
     fixed: dict[str, Any] = field(default_factory=dict)
     public: bool = False
+    reads: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class Function:
     """The topics that it publishes on."""
     redrives: bool = False
     """Whether it publishes dead messages again, on the topics that they were on."""
+    needs: str | None = None
+    """The scope that a token must have, where `write` is not enough."""
 
     @property
     def https(self) -> list[Http]:
@@ -78,6 +81,18 @@ class Function:
     def public(self) -> bool:
         """Whether it answers without a token. All of its paths do then: both spellings are one function."""
         return any(http.public for http in self.https)
+
+    def reads(self, verb: str, inputs: dict[str, Any]) -> bool:
+        """Whether an invocation of these inputs changes nothing, as far as the triggers say.
+
+        The inputs say which trigger's it is, as the Dapr spelling has one verb for all. Where reading and changing have
+        the same inputs (settings), it reads that is a GET and says nothing to change.
+        """
+        possible = [http for http in self.https if http.fixed.items() <= inputs.items()]
+        reading = [http for http in possible if http.reads]
+        if len(reading) < len(possible):
+            return verb == "GET" and any(http.verb == "GET" and http.fixed == inputs for http in reading)
+        return bool(reading)
 
     @property
     def topics(self) -> list[Topic]:
@@ -112,9 +127,12 @@ def _declare(trigger: Trigger) -> Callable[[Handler], Handler]:
     return decorate
 
 
-def http(verb: Verb, path: str, *, public: bool = False, **fixed: Any) -> Callable[[Handler], Handler]:
-    """Runs the function for `verb path` at the edge, and for the Dapr spelling; `{name}` is a path parameter."""
-    return _declare(Http(verb, path, fixed, public))
+def http(
+    verb: Verb, path: str, *, public: bool = False, reads: bool | None = None, **fixed: Any
+) -> Callable[[Handler], Handler]:
+    """Runs the function for `verb path` at the edge, and for the Dapr spelling; `{name}` is a path parameter. A GET
+    reads, unless `reads` says otherwise."""
+    return _declare(Http(verb, path, fixed, public, verb == "GET" if reads is None else reads))
 
 
 def on(topic: str, *, dead_letter: str | None = MESSAGE_DLQ, raw: bool = False) -> Callable[[Handler], Handler]:
@@ -134,6 +152,16 @@ def sends(*topics: str, redrives: bool = False) -> Callable[[Handler], Handler]:
 
     def decorate(handler: Handler) -> Handler:
         handler.__dict__.update(sends=topics, redrives=redrives)
+        return handler
+
+    return decorate
+
+
+def needs(scope: str) -> Callable[[Handler], Handler]:
+    """Says which scope a caller's token must have, where `write` is not enough."""
+
+    def decorate(handler: Handler) -> Handler:
+        handler.__dict__["needs"] = scope
         return handler
 
     return decorate
@@ -163,4 +191,12 @@ def load(wanted: Iterable[str] = ()) -> list[Function]:
 def _function(name: str) -> Function:
     module = importlib.import_module(f"functions.{name.replace('-', '_')}")
     handler = getattr(module, name.replace("-", "_"))
-    return Function(name, handler, handler.triggers, getattr(handler, "sends", ()), getattr(handler, "redrives", False))
+    said = handler.__dict__
+    return Function(
+        name,
+        handler,
+        handler.triggers,
+        sends=said.get("sends", ()),
+        redrives=said.get("redrives", False),
+        needs=said.get("needs"),
+    )

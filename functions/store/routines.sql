@@ -450,3 +450,118 @@ begin
         after := null;
     end loop;
 end $$;
+
+-- Makes an account with its user and its first refresh token; false where the address has one. The same call again finds
+-- what it made.
+create or replace function sign_up(
+    p_user_id uuid, p_name text, p_email text, p_email_key text, p_time_zone text, p_password_hash text,
+    p_family_id uuid, p_token_hash bytea, p_now timestamptz, p_expires_at timestamptz
+) returns boolean language plpgsql as $$
+declare
+    is_new boolean;
+begin
+    insert into users (user_id, name, email, time_zone) values (p_user_id, p_name, p_email, p_time_zone)
+    on conflict do nothing;
+    is_new := found;
+    insert into accounts (user_id, email_key, password_hash, password_changed_at, created_at)
+    values (p_user_id, p_email_key, p_password_hash, p_now, p_now) on conflict do nothing;
+    if not exists (select from accounts where user_id = p_user_id) then
+        delete from users where user_id = p_user_id and is_new;
+        return false;
+    end if;
+    return begin_sign_in(p_user_id, p_now, p_family_id, p_token_hash, p_now, p_expires_at);
+end $$;
+
+-- Makes the first refresh token of a sign-in; false where the password was changed since p_changed_at, which is of the
+-- one that was verified. All that writes refresh_tokens takes turns by the row of the account.
+create or replace function begin_sign_in(
+    p_user_id uuid, p_changed_at timestamptz, p_family_id uuid, p_token_hash bytea, p_now timestamptz,
+    p_expires_at timestamptz
+) returns boolean language plpgsql as $$
+begin
+    perform from accounts where user_id = p_user_id and password_changed_at = p_changed_at for update;
+    if not found then
+        return false;
+    end if;
+    delete from refresh_tokens where user_id = p_user_id and expires_at <= p_now;
+    insert into refresh_tokens (user_id, token_hash, family_id, began_at, expires_at)
+    values (p_user_id, p_token_hash, p_family_id, p_now, p_expires_at) on conflict do nothing;
+    return true;
+end $$;
+
+-- Uses a refresh token up and makes the next one. No row: it is not known, or has expired. Otherwise the outcome:
+--   refreshed  as written; or it was used within p_grace and the next one not yet: the client has lost the answer
+--   reused     it was used before, by somebody: its family is ended
+create or replace function rotate_refresh_token(
+    p_user_id uuid, p_token_hash bytea, p_next_hash bytea, p_now timestamptz, p_grace interval, p_idle interval,
+    p_lifetime interval
+) returns table (outcome text, family uuid, name text, email text) language plpgsql as $$
+declare
+    given refresh_tokens;
+begin
+    perform from accounts where user_id = p_user_id for update;
+    select * into given from refresh_tokens t where t.user_id = p_user_id and t.token_hash = p_token_hash;
+    if not found or given.expires_at <= p_now then
+        return;
+    end if;
+    outcome := 'refreshed';
+    if given.used_at is null then
+        delete from refresh_tokens where user_id = p_user_id and expires_at <= p_now;
+        update refresh_tokens set used_at = p_now where user_id = p_user_id and token_hash = p_token_hash;
+        insert into refresh_tokens (user_id, token_hash, family_id, began_at, expires_at)
+        values (p_user_id, p_next_hash, given.family_id, given.began_at,
+            least(p_now + p_idle, given.began_at + p_lifetime));
+    elsif given.used_at + p_grace < p_now or not exists (
+        select from refresh_tokens where user_id = p_user_id and token_hash = p_next_hash and used_at is null)
+    then
+        delete from refresh_tokens where user_id = p_user_id and family_id = given.family_id;
+        outcome := 'reused';
+    end if;
+    return query select outcome, given.family_id, u.name, u.email from users u where u.user_id = p_user_id;
+end $$;
+
+-- Ends a user's sign-ins, all but p_but (null: all); how many of them there were.
+create or replace function end_sign_ins(p_user_id uuid, p_but uuid, p_now timestamptz) returns integer
+language plpgsql as $$
+declare
+    ended integer;
+begin
+    perform from accounts where user_id = p_user_id for update;
+    select count(distinct family_id) into ended from refresh_tokens
+    where user_id = p_user_id and family_id is distinct from p_but and used_at is null and expires_at > p_now;
+    delete from refresh_tokens where user_id = p_user_id and family_id is distinct from p_but;
+    return ended;
+end $$;
+
+-- Changes the password p_old_hash and ends the sign-ins but p_but, as end_sign_ins does; null where the password is
+-- another by now.
+create or replace function change_password(
+    p_user_id uuid, p_old_hash text, p_new_hash text, p_but uuid, p_now timestamptz
+) returns integer language plpgsql as $$
+begin
+    update accounts set password_hash = p_new_hash, password_changed_at = p_now
+    where user_id = p_user_id and password_hash in (p_old_hash, p_new_hash);
+    if not found then
+        return null;
+    end if;
+    return end_sign_ins(p_user_id, p_but, p_now);
+end $$;
+
+-- Keeps a personal token and answers its id; null where the user has p_limit of them.
+create or replace function save_personal_token(
+    p_user jsonb, p_token_id uuid, p_token_hash bytea, p_name text, p_scopes text[], p_now timestamptz,
+    p_expires_at timestamptz, p_limit integer
+) returns uuid language plpgsql as $$
+declare
+    owner uuid := p_user ->> 'user_id';
+begin
+    perform lock_user(owner, p_user ->> 'name', p_user ->> 'email');
+    if not exists (select from personal_tokens where user_id = owner and token_id = p_token_id) then
+        if (select count(*) from personal_tokens where user_id = owner) >= p_limit then
+            return null;
+        end if;
+        insert into personal_tokens (user_id, token_id, token_hash, name, scopes, created_at, expires_at)
+        values (owner, p_token_id, p_token_hash, p_name, p_scopes, p_now, p_expires_at);
+    end if;
+    return p_token_id;
+end $$;

@@ -90,6 +90,11 @@ def check_device_id(command: ManageDevices) -> UUID:
     return command.device_id
 
 
+def is_email(text: str) -> bool:
+    """Whether mail can be addressed to this text; whether it arrives nobody knows."""
+    return len(text) <= 254 and _EMAIL.fullmatch(text) is not None and ".." not in text
+
+
 def check_registration(command: ManageDevices, *, insecure: bool = False) -> Registration:
     """The device that a command registers. Raises InvalidInput naming the field.
 
@@ -105,7 +110,7 @@ def check_registration(command: ManageDevices, *, insecure: bool = False) -> Reg
     assert endpoint is not None
     keys = command.keys
     if kind == "email":
-        if len(endpoint) > 254 or _EMAIL.fullmatch(endpoint) is None or ".." in endpoint:
+        if not is_email(endpoint):
             raise InvalidInput("endpoint", "must be an email address")
     else:
         endpoint = _checked_url(endpoint, insecure)

@@ -40,6 +40,10 @@ class Unauthenticated(DomainError):
     """No token, or one that does not hold."""
 
 
+class PermissionDenied(DomainError):
+    """The token holds, and is not for this."""
+
+
 class Unavailable(DomainError):
     """A dependency is down: the same request may succeed later, at the earliest in `retry_after` seconds."""
 

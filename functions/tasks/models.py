@@ -35,15 +35,16 @@ Scope = Literal["this", "following"]
 
 
 class Caller(BaseModel):
-    """Who a command runs for, and the correlation id of the request that began it."""
+    """Who a command runs for, what began it, what the token is for (runtime/auth.py), and of which sign-in it is."""
 
     model_config = ConfigDict(frozen=True)
     user_id: UUID
     name: str
     email: str | None = None
     correlation_id: str = ""
-    by_message: bool = False
-    """Named by a message, not proved by a token."""
+    by_message: bool = False  # named by a message, not proved by a token
+    scopes: frozenset[str] = Field(default=frozenset(), exclude=True)
+    sign_in: UUID | None = Field(default=None, exclude=True)
 
 
 class Input(BaseModel):
@@ -293,8 +294,7 @@ def resolve_due(due_date: date | datetime | None, all_day: bool | None) -> bool:
     is_day = due_date is not None and not isinstance(due_date, datetime)
     if all_day is None or due_date is None:
         return is_day
-    if all_day and not is_day:
-        raise InvalidInput("due_date", "must be a date (YYYY-MM-DD) when all_day is true")
-    if not all_day and is_day:
-        raise InvalidInput("due_date", "must be an RFC 3339 date-time when all_day is false")
+    if all_day != is_day:
+        wanted = "a date (YYYY-MM-DD) when all_day is true" if all_day else "an RFC 3339 date-time when all_day is false"
+        raise InvalidInput("due_date", f"must be {wanted}")
     return is_day

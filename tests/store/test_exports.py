@@ -21,6 +21,9 @@ NOT_EXPORTED = {
     "users": "as account and settings",
     "task_tags": "as the tags of tasks",
     "reminders": "as the reminders of tasks",
+    "accounts": "the address is in account, the rest is the password's hash",
+    "refresh_tokens": "hashes of tokens",
+    "personal_tokens": "hashes of tokens; what each is for: GET /api/auth/tokens",
 }
 LISTS = ("devices", "tags", "tasks", "activity", "deliveries", "digests")
 

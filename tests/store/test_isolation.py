@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 import functions
+from functions.store.accounts import Account, Accounts, PersonalTokens
 from functions.store.devices import Devices
 from functions.store.digests import Digests
 from functions.store.events import ActivityLog, Outbox
@@ -23,6 +24,7 @@ from functions.store.tags import Tags
 from functions.store.task_lists import TaskLists
 from functions.store.tasks import Tasks
 from functions.store.users import Users
+from functions.tasks.accounts import PersonalToken
 from functions.tasks.delivery import route
 from functions.tasks.devices import Registration
 from functions.tasks.digest import DueDigest
@@ -41,8 +43,9 @@ ACROSS_USERS = {
     *("Reminders.claim_due", "Reminders.release_expired", "Reminders.next_due", "Reminders.forget_claims"),
     *("Digests.plan", "Digests.claim"),
     *("Outbox.pending_users", "Outbox.replay_unseen", "Outbox.replay_recent"),
+    "Accounts.of_email",
 }
-"""What the ticks call: they look across users, and are given no user."""
+"""What the ticks call, and signing in: they look across users, and are given no user."""
 
 OF_SEVERAL = {
     *("Reminders.recipients", "Reminders.plan_deliveries", "Reminders.begin_attempts", "Reminders.record"),
@@ -88,6 +91,11 @@ class Ann:
         assert world.tasks.follow(follows, self.caller) is not None
         world.log.append(world.changes(self.caller))
         self.device = world.devices.register(self.caller, WEBHOOK, SECRET, NOW)
+        self.account = self.caller.model_copy(
+            update={"email": f"{self.caller.user_id}@example.com", "sign_in": self.caller.user_id}
+        )
+        assert world.accounts.sign_up(self.account, SECRET, TOKEN, NOW, time_zone="UTC")
+        self.personal: PersonalToken = world.personal_tokens.add(self.caller, SECRET, ["read"], TOKEN, NOW, NOW + HOUR)
         self.digest = DueDigest(str(self.caller.user_id), date(2026, 11, 23), UserSettings())
         world.rows("insert into digests (user_id, day) values (%s, %s)", self.caller.user_id, self.digest.day)
         world.rows("update users set time_zone = 'Asia/Tokyo' where user_id = %s", self.caller.user_id)
@@ -153,6 +161,21 @@ DIGEST_OF_BEN = UserSettings(digest_at=time(7, 30))
 
 Attempt = Callable[[World, Caller, Ann], Any]
 
+TOKEN = b"of Ann's"
+
+
+def sign_up(world: World, ben: Caller, ann: Ann) -> Any:
+    return world.accounts.sign_up(
+        ben.model_copy(update={"email": ann.account.email, "sign_in": ann.account.sign_in}),
+        "Ben's", TOKEN, NOW, time_zone="UTC",
+    )  # fmt: skip
+
+
+def account_of(ben: Caller) -> Account:
+    """One that says what Ann's says, but whose it is."""
+    return Account(ben.user_id, "Ben", ben.email, SECRET, NOW)
+
+
 ATTEMPTS: list[tuple[str, Attempt]] = [
     ("Tasks.time_zone", lambda world, ben, ann: world.tasks.time_zone(ben)),
     ("Tasks.get", lambda world, ben, ann: world.tasks.get(ben, ann.task.id)),
@@ -211,6 +234,26 @@ ATTEMPTS: list[tuple[str, Attempt]] = [
     ("Users.end_digest", lambda world, ben, ann: world.users.end_digest(ben.user_id)),
     ("Users.delete", lambda world, ben, ann: world.users.delete(ben.user_id)),
     ("Exports.part", lambda world, ben, ann: Exports(world.database).part(ben, None, NOW)),
+    ("Accounts.sign_up", sign_up),
+    ("Accounts.of_user", lambda world, ben, ann: world.accounts.of_user(ben.user_id)),
+    (
+        "Accounts.begin",
+        lambda world, ben, ann: world.accounts.begin(account_of(ben), ann.caller.user_id, TOKEN, NOW),
+    ),
+    ("Accounts.rehash", lambda world, ben, ann: world.accounts.rehash(account_of(ben), "Ben's")),
+    ("Accounts.refresh", lambda world, ben, ann: world.accounts.refresh(ben.user_id, TOKEN, b"next", NOW)),
+    ("Accounts.end", lambda world, ben, ann: world.accounts.end(ben.user_id, NOW)),
+    (
+        "Accounts.change_password",
+        lambda world, ben, ann: world.accounts.change_password(account_of(ben), "Ben's", None, NOW),
+    ),
+    ("PersonalTokens.list", lambda world, ben, ann: world.personal_tokens.list(ben.user_id)),
+    (
+        "PersonalTokens.add",
+        lambda world, ben, ann: world.personal_tokens.add(ben, "Ben's", ["read"], TOKEN, NOW, NOW + HOUR),
+    ),
+    ("PersonalTokens.remove", lambda world, ben, ann: world.personal_tokens.remove(ben.user_id, ann.personal.id)),
+    ("PersonalTokens.use", lambda world, ben, ann: world.personal_tokens.use(ben.user_id, TOKEN, NOW)),
     ("Digests.tasks", lambda world, ben, ann: world.digests.tasks(as_bens(ben, ann))),
     ("Digests.record", lambda world, ben, ann: world.digests.record(as_bens(ben, ann), "sent", NOW)),
     ("Outbox.pending", lambda world, ben, ann: world.outbox.pending([ben.user_id])),
@@ -225,7 +268,10 @@ ATTEMPTS: list[tuple[str, Attempt]] = [
 def test_every_method_of_the_store_is_tried() -> None:
     public = {
         f"{store.__name__}.{name}"
-        for store in (Tasks, TaskLists, Tags, Reminders, Devices, Users, Digests, Outbox, ActivityLog, Exports)
+        for store in (
+            *(Tasks, TaskLists, Tags, Reminders, Devices, Users, Digests, Outbox, ActivityLog),
+            *(Exports, Accounts, PersonalTokens),
+        )
         for name, _ in inspect.getmembers(store, inspect.isfunction)
         if not name.startswith("_")
     }

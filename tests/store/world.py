@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar
 from uuid import UUID, uuid4
 
+from functions.store.accounts import Accounts, PersonalTokens
 from functions.store.database import Database
 from functions.store.devices import Devices
 from functions.store.digests import Digests
@@ -41,6 +42,8 @@ class World:
         self.reminders = Reminders(self.database)
         self.devices = Devices(self.database)
         self.users = Users(self.database)
+        self.accounts = Accounts(self.database)
+        self.personal_tokens = PersonalTokens(self.database)
         self.digests = Digests(self.database)
         self.outbox = Outbox(self.database)
         self.log = ActivityLog(self.database)

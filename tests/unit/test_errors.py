@@ -17,6 +17,7 @@ from functions.tasks.errors import (
     InvalidInput,
     NotFound,
     Outage,
+    PermissionDenied,
     StaleVersion,
     TooManyRequests,
     Unauthenticated,
@@ -30,6 +31,7 @@ from functions.tasks.query import ListTasks
 _DOCUMENTED: list[tuple[DomainError, int]] = [
     (InvalidInput("title", "is required"), code_pb2.INVALID_ARGUMENT),  # 400
     (Unauthenticated("a bearer token is required"), code_pb2.UNAUTHENTICATED),  # 401
+    (PermissionDenied("this token is not for create-task"), code_pb2.PERMISSION_DENIED),  # 403
     (NotFound("task"), code_pb2.NOT_FOUND),  # 404
     (AlreadyExists("a tag with this name exists"), code_pb2.ALREADY_EXISTS),  # 409
     (StaleVersion(1, 2), code_pb2.ABORTED),  # 409
@@ -95,6 +97,11 @@ def test_a_limit_says_after_how_many_whole_seconds_the_request_passes() -> None:
     assert error_headers(status, "c-1") == (("x-correlation-id", "c-1"), ("retry-after", "42"))
     assert "42 s" in status.message
     assert error_headers(status_of(NotFound("task"), "c-1"), "c-1") == (("x-correlation-id", "c-1"),)
+
+
+def test_a_401_says_which_scheme_and_not_what_was_wrong() -> None:
+    headers = error_headers(status_of(Unauthenticated("a bearer token is required"), "c-1"), "c-1")
+    assert headers == (("x-correlation-id", "c-1"), ("www-authenticate", "Bearer"))
 
 
 class TestValidation:

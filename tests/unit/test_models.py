@@ -10,7 +10,8 @@ from uuid import uuid4
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from functions.tasks.accounts import DeleteAccount
+from functions.tasks.account_deletion import DeleteAccount
+from functions.tasks.accounts import IssueToken, ManageTokens
 from functions.tasks.devices import ManageDevices, PushKeys
 from functions.tasks.errors import InvalidInput
 from functions.tasks.exports import ExportData
@@ -63,6 +64,8 @@ _SMALLEST: dict[type[Input], dict[str, Any]] = {
     Unsubscribe: {"token": ""},
     DeleteAccount: {"confirm": "ann"},
     ExportData: {},
+    IssueToken: {"action": "token"},
+    ManageTokens: {"action": "list"},
 }
 """What suffices for each input."""
 
