@@ -56,7 +56,8 @@ def _users(component: str, functions: list[Function]) -> set[str]:
         for function in functions
         if (component == "pubsub" and (publishes(function, functions) or function.topics))
         or (component == "state" and Limits in function.hints.values())
-        or (component == "secrets" and {Mailer, Channels} & set(function.hints.values()))
+        # The mail password; and the keys of access tokens, which each function that has callers verifies them by.
+        or (component == "secrets" and ({Mailer, Channels} & set(function.hints.values()) or function.https))
     }
 
 

@@ -295,6 +295,6 @@ def resolve_due(due_date: date | datetime | None, all_day: bool | None) -> bool:
     if all_day is None or due_date is None:
         return is_day
     if all_day != is_day:
-        wanted = "a date (YYYY-MM-DD) when all_day is true" if all_day else "an RFC 3339 date-time when all_day is false"
-        raise InvalidInput("due_date", f"must be {wanted}")
+        wanted = "a date (YYYY-MM-DD)" if all_day else "an RFC 3339 date-time"
+        raise InvalidInput("due_date", f"must be {wanted} when all_day is {str(all_day).lower()}")
     return is_day

@@ -69,7 +69,12 @@ def names_an_id(field: str, annotation: Any) -> bool:
 
 
 IDS = list(entries(names_an_id))
-CURSORS = list(entries(lambda field, _: field == "cursor"))
+CURSORS = [
+    entry
+    for entry in entries(lambda field, _: field == "cursor")
+    if "limit"
+    in model_of(entry.function).model_fields  # else a second page takes megabytes: tests/store/test_exports.py
+]
 
 
 @dataclass
@@ -110,6 +115,7 @@ def owner(system: System) -> Owner:
     recurring: Json = {"due_date": "2027-01-01T09:00:00Z", "recurrence": {"type": "daily"}}
     client.create(SECRET, tags=["secret"], reminder_offset="PT1H", **recurring)
     client.create(SECRET)
+    expect(client.rest("POST", "/api/auth/tokens", {"name": SECRET, "scopes": ["read"]}))
     expect(client.rest("POST", "/api/devices", {"kind": "email", "endpoint": "secret@example.com"}))
     eventually(lambda: len(client.activity()) == 3, what="the activity log has the tasks and the tag")
     eventually(

@@ -84,9 +84,10 @@ def test_secrets_come_from_the_secret_store_and_everything_has_one_source(file: 
 USERS = {
     "pubsub": {f.name for f in load() if f.topics or f.sends},
     STATE: {f.name for f in load() if Limits in f.hints.values()},
-    "secrets": {"manage-devices", "push-notification", "send-digest"},
+    "secrets": {"push-notification", "send-digest", *(f.name for f in load() if f.https)},
 }
-"""The functions that use a component by themselves; of `secrets`, those that send mail."""
+"""The functions that use a component by themselves; of `secrets`, those that send mail, and those that have callers,
+whose tokens they verify."""
 
 
 @every_component
