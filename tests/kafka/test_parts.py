@@ -75,7 +75,7 @@ def test_what_needs_no_broker_has_none(kafka: System, app: str) -> None:
 
 def test_a_secret_is_for_those_that_read_one(kafka: System) -> None:
     assert parts.secret_status(kafka, "send-digest", "TICKLER_DATABASE_URL") is grpc.StatusCode.PERMISSION_DENIED
-    assert parts.secret_status(kafka, "list-tasks", "TICKLER_SMTP_PASSWORD") is grpc.StatusCode.FAILED_PRECONDITION
+    assert parts.secret_status(kafka, "due-reminders", "TICKLER_SMTP_PASSWORD") is grpc.StatusCode.FAILED_PRECONDITION
 
 
 def test_a_function_receives_its_own_topics_only(kafka: System, tmp_path: Path) -> None:
