@@ -54,7 +54,11 @@ class Peer:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                length = int(self.headers.get("Content-Length", 0))
+                body = self.rfile.read(length)
+                if len(body) < length:  # who sent it was killed in the midst: that was no request
+                    self.close_connection = True
+                    return
                 peer.requests.append(Request(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
                 if not peer.before_answer(self):
                     return
