@@ -57,7 +57,6 @@ MAX_MESSAGE = 32 << 20
 MAX_METADATA = 64 << 10
 """Bytes of headers; the edge refuses more than 16 KB long before."""
 
-"""What is answered is one user's, or a secret, and of this moment."""
 
 PAGE_HEADERS = (
     (
