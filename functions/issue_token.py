@@ -69,20 +69,24 @@ def issue_token(
     settings: Settings,
     now: datetime,
 ) -> IssuedTokens | KeySet:
-    if settings.auth not in ("dev", "local"):
+    if settings.auth != "local":
         if command.action == "jwks":
             return KeySet(keys=[])
         where = f": sign in at {settings.oidc_issuer}" if settings.auth == "oidc" else ""
         raise PermissionDenied(f"there are no accounts here{where}")
     origin = network(invocation.address)
-    address = uuid5(CLIENTS, origin)
+
+    def count_address(limit: Limit) -> None:
+        if settings.limit_addresses:
+            limits.take(limit, uuid5(CLIENTS, origin), now)
+
     match command.action:
         case "jwks":
             return KeySet(keys=tokens.keys.published())
         case "signup":
             email = new_email(command)
             password = new_password("password", given("password", command.password), email)
-            limits.take(SIGN_UPS, address, now)
+            count_address(SIGN_UPS)
             name = command.name or email.partition("@")[0]
             caller = Caller(user_id=uuid7(now), name=name, email=email, sign_in=uuid4())
             refresh = opaque.make(opaque.REFRESH, caller.user_id)
@@ -91,7 +95,7 @@ def issue_token(
                 raise AlreadyExists("this email address has an account: sign in")
         case "token":
             email, password = given("email", command.email), plain_password(given("password", command.password))
-            limits.take(SIGN_INS, address, now)
+            count_address(SIGN_INS)
             limits.take(ATTEMPTS, uuid5(CLIENTS, email_key(email)), now)
             account = accounts.of_email(email)
             right = passwords.verify(account.password_hash if account else None, password)
@@ -106,7 +110,7 @@ def issue_token(
                     accounts.rehash(account, passwords.hash(password))
         case "refresh":
             text = given("refresh_token", command.refresh_token)
-            limits.take(REFRESHES, address, now)
+            count_address(REFRESHES)
             used = opaque.read(opaque.REFRESH, text)
             if used is None:
                 raise Unauthenticated("sign in again")

@@ -28,8 +28,11 @@ settings.load_profile("tickler")
 
 @pytest.fixture(scope="session")
 def system() -> Iterator[System]:
-    """The system that all tests share. At the end it must stop as Ctrl-C does, and leave no process."""
-    with System.running(mode=MODE) as system:
+    """The system that all tests share. At the end it must stop as Ctrl-C does, and leave no process.
+
+    It limits sign-ups by address as it would for others, so that tests can try that: each person has an address.
+    """
+    with System.running(mode=MODE, env={"TICKLER_LIMIT_ADDRESSES": "true"}) as system:
         yield system
 
 

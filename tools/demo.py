@@ -1,7 +1,8 @@
 """`make demo`: a household's tasks through the Dapr API of the running system, and what became of them.
 
-Creates every task of the sample, completes some, waits for the reminders that fall due meanwhile, then reads
-everything back and checks that nothing is missing and nothing is there twice. Exits 1 if a check fails.
+Signs a new user up, creates every task of the sample, completes some, waits for the reminders that fall due
+meanwhile, then reads everything back and checks that nothing is missing and nothing is there twice. Exits 1 if a check
+fails.
 
 It survives a restart of the server: every call is repeated, with the same ids, for up to a minute. To
 interrupt the demo itself, run it with `--ledger FILE` and go on with `--resume FILE`.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import secrets
 import sys
 import time
 from collections.abc import Iterator
@@ -23,7 +25,7 @@ from urllib.parse import urlsplit
 
 from functions.tasks.values import uuid7
 from tools import demo_check as check
-from tools.demo_edge import Edge, Refused, Unreachable
+from tools.demo_edge import Account, Edge, Refused, Unreachable
 from tools.demo_ledger import Ledger
 from tools.demo_plan import Json, Planned, due_in, plan
 
@@ -220,7 +222,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, ValueError, Refused) as error:
         return fail(f"cannot begin: {error}")
     run = Run(Edge(options.url, ledger.user, PATIENCE), ledger)
-    print(f"Tickler demo: {len(ledger.planned)} tasks of {ledger.user} at {options.url}", flush=True)
+    print(f"Tickler demo: {len(ledger.planned)} tasks of {ledger.user.email} at {options.url}", flush=True)
     try:
         create_all(run)
         complete_some(run)
@@ -246,12 +248,11 @@ def begin(options: argparse.Namespace) -> Ledger:
     """The ledger of a new run, or of the one to resume, once the server answers."""
     now = datetime.now(UTC)
     ledger = Ledger.resume(options.resume) if options.resume else None
-    user = ledger.user if ledger else options.user or f"demo-{uuid7(now).hex[-8:]}"
-    first = Edge(options.url, user, patience=0).call("list-tasks", query={"limit": 1})
     if ledger is not None:
+        Edge(options.url, ledger.user, patience=0).call("list-tasks", query={"limit": 1})
         return ledger
-    if first.body["items"]:
-        raise ValueError(f"user {user} has tasks already, and the demo counts them all: name a new --user")
+    user = Account(f"demo-{uuid7(now).hex[-8:]}@tickler.localhost", secrets.token_urlsafe(18))
+    Edge(options.url, user, patience=0).sign_up()
     return Ledger.begin(user, plan(now, options.soon), options.ledger)
 
 
@@ -265,7 +266,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.demo", description=(__doc__ or "").split("\n\n")[1])
     option = parser.add_argument
     option("--url", type=http_url, default=url, help="the edge (%(default)s)")
-    option("--user", help="whose tasks they are (default: a new user)")
     option("--soon", type=int, default=48, help="how many tasks fall due meanwhile (%(default)s)")
     option("--no-timing", dest="timing", action="store_false", help="report times, but do not judge them")
     option = parser.add_mutually_exclusive_group().add_argument

@@ -2,7 +2,8 @@
 
 One JSON object a line, appended and flushed as it happens:
 
-    {"user": "demo-1a2b3c4d", "planned": [{"body": {...}, "soon": 5.0, ...}, ...]}    the first line: the plan
+    {"user": {"email": "demo-1a2b3c4d@...", "password": "..."}, "planned": [{"body": {...}, "soon": 5.0, ...}, ...]}
+                                                the first line: whose tasks, and the plan
     {"sent": "<task id>", "due_date": "..."}    before a soon task is sent; the last one counts
     {"created": "<task id>"}                    create-task answered 200
     {"completed": "<task id>"}                  complete-task answered 200
@@ -17,13 +18,16 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, Self
 
+from tools.demo_edge import Account
 from tools.demo_plan import Json, Planned
+
+NOBODY = Account("", "")
 
 
 class Ledger:
-    """Thread-safe. Without a file it only remembers."""
+    """Thread-safe. Without a file it only remembers. The file holds a password, so it is for its owner only."""
 
-    def __init__(self, user: str = "", planned: Sequence[Planned] = ()) -> None:
+    def __init__(self, user: Account = NOBODY, planned: Sequence[Planned] = ()) -> None:
         self.user = user
         self.planned = list(planned)
         self.sent: dict[str, str] = {}
@@ -34,12 +38,13 @@ class Ledger:
         self._lock = Lock()
 
     @classmethod
-    def begin(cls, user: str, planned: Sequence[Planned], path: Path | None) -> Self:
+    def begin(cls, user: Account, planned: Sequence[Planned], path: Path | None) -> Self:
         """A new run. Raises FileExistsError rather than mixing two runs in one file."""
         ledger = cls(user, planned)
         if path is not None:
-            ledger._file = path.open("x", encoding="utf-8")
-            ledger._write({"user": user, "planned": [asdict(item) for item in planned]})
+            path.touch(mode=0o600, exist_ok=False)
+            ledger._file = path.open("a", encoding="utf-8")
+            ledger._write({"user": asdict(user), "planned": [asdict(item) for item in planned]})
         return ledger
 
     @classmethod
@@ -77,7 +82,7 @@ class Ledger:
     def _apply(self, line: Json) -> None:
         match line:
             case {"user": user, "planned": planned}:
-                self.user = user
+                self.user = Account(**user)
                 self.planned = [Planned(**item) for item in planned]
             case {"sent": task_id, "due_date": due_date}:
                 self.sent[task_id] = due_date

@@ -12,13 +12,14 @@ the reverse order on Ctrl-C. Environment:
     TICKLER_KAFKA_BROKERS (host:port,...), TICKLER_REDIS_URL          instead of those that `kafka` starts
     TICKLER_CONTAINERS (auto; never)                                  where Docker answers, `kafka` starts containers
     TICKLER_SMTP_HOST, TICKLER_SMTP_PORT (25)                         instead of the mail sink
-    TICKLER_AUTH (dev)                                                local: accounts; oidc: TICKLER_OIDC_...
+    TICKLER_AUTH (local)                                              local: accounts; oidc: TICKLER_OIDC_...; none
     TICKLER_DAPRD                                                     the daprd to use
 """
 
 import contextlib
 import fcntl
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -86,6 +87,7 @@ def main(mode: "Mode" = "embedded") -> int:
 
 
 def _run(options: Options, supervisor: "Supervisor", previous: dict[str, Any], mode: "Mode") -> int:
+    from tools import local_user
     from tools.processes import StopAsked, stop_orphans
     from tools.stack import Stack
 
@@ -95,8 +97,10 @@ def _run(options: Options, supervisor: "Supervisor", previous: dict[str, Any], m
             step(f"stopped what a killed run left: {', '.join(left)}")
         options = options.with_port(check_port(options.host, options.port))
         Stack(options, supervisor, mode).start()
+        auth = os.environ.get("TICKLER_AUTH") or "local"
+        file = local_user.ensure(options, supervisor) if local_user.is_wanted(options, auth) else None
         print(f"Tickler is ready at {options.url()}", flush=True)
-        step("every request needs the header Authorization: Bearer dev:<user>, with any name for <user>")
+        local_user.explain(options, auth, file)
         step("in another terminal: make demo, make mail; here: Ctrl-C stops everything")
         supervisor.watch(restart=mode == "kafka")
     except StopAsked:

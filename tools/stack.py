@@ -140,6 +140,7 @@ class Stack:
                 # Whoever calls is one user of this machine, from one address.
                 env.setdefault("TICKLER_RATE_PER_USER", "0")
                 env.setdefault("TICKLER_RATE_PER_ADDRESS", "0")
+                env.setdefault("TICKLER_LIMIT_ADDRESSES", "false")
             program = shutil.which(app.command[0], path=env["PATH"]) or app.command[0]
             name = "functions" if len(placed) == 1 else app.app_id
             self._supervisor.start(

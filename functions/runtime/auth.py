@@ -6,28 +6,22 @@ What tokens there are stands in three modules: tokens (our own), oidc (those of 
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import threading
 import time
 from datetime import UTC, datetime
 from typing import Any, Protocol
-from uuid import UUID, uuid5
 
 from functions.runtime import opaque
 from functions.runtime.oidc import IssuedElsewhere
 from functions.runtime.settings import Settings
-from functions.runtime.tokens import MAX_TOKEN, REFUSED, SESSION, Tokens
+from functions.runtime.tokens import MAX_TOKEN, REFUSED, Tokens
 from functions.runtime.triggers import Function
 from functions.store.accounts import PersonalTokens
 from functions.tasks.errors import PermissionDenied, Unauthenticated
 from functions.tasks.models import Caller
 
-DEV_USERS = UUID("6f1c2a54-1c0e-5b8e-9a54-8a1d5d1c9d11")
-"""Namespace (RFC 9562 section 5.5) of the ids of development users: the same name is the same user."""
-
 _BEARER = re.compile(rf"Bearer ([!-~]{{1,{MAX_TOKEN}}})", re.ASCII)
-_DEV_TOKEN = re.compile(r"dev:([A-Za-z0-9][A-Za-z0-9._@-]{0,63})", re.ASCII)
 
 CACHED_SECONDS = 10.0
 """So long a personal token is not looked up again, and outlives its removal."""
@@ -61,36 +55,6 @@ class Bearer:
                 if match[1].startswith(prefix):
                     return kind.caller(match[1], correlation_id)
         raise Unauthenticated(REFUSED)
-
-
-class DevelopmentTokens:
-    """`dev:<user>`: proves nothing, so it is accepted on loopback only.
-
-    `<user>` is 1 to 64 of letters, digits, and `._@-`; one with an @ is the email address too.
-    """
-
-    def __init__(self, host: str) -> None:
-        """Raises ValueError where the functions listen beyond this machine."""
-        if not _is_loopback(host):
-            raise ValueError(
-                "TICKLER_AUTH=dev is for loopback only: set TICKLER_HOST=127.0.0.1, or another TICKLER_AUTH"
-            )
-
-    def caller(self, token: str, correlation_id: str) -> Caller:
-        match = _DEV_TOKEN.fullmatch(token)
-        if match is None:
-            raise Unauthenticated(REFUSED)
-        name = match[1]
-        email = name if re.fullmatch(r"[^@]+@[^@]+", name) else f"{name.replace('@', '')}@tickler.localhost"
-        user_id = uuid5(DEV_USERS, name)
-        return Caller(user_id=user_id, name=name, email=email, correlation_id=correlation_id, scopes=SESSION)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class PersonalAccess:
@@ -134,9 +98,7 @@ class PersonalAccess:
 def authenticator(settings: Settings, tokens: Tokens, personal: PersonalTokens) -> Authenticator:
     """The one that the settings ask for. Raises ValueError where they contradict themselves."""
     kinds: dict[str, Kind] = {} if settings.auth == "none" else {opaque.PERSONAL: PersonalAccess(personal)}
-    if settings.auth == "dev":
-        kinds["dev:"] = DevelopmentTokens(settings.host)
-    if settings.auth in ("dev", "local"):
+    if settings.auth == "local":
         kinds["ey"] = tokens  # a JWT begins with {" in base64url
     if settings.auth == "oidc":
         kinds["ey"] = IssuedElsewhere(settings)

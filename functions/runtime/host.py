@@ -143,7 +143,7 @@ class Host:
         self._register(services)
         if any({Keys, Channels} & set(function.hints.values()) for function in self._functions):
             keys.load()
-        if settings.auth in ("dev", "local") and any(function.https for function in self._functions):
+        if settings.auth == "local" and any(function.https for function in self._functions):
             token_keys.load()
 
     def _register(self, services: Services) -> None:

@@ -21,7 +21,7 @@ MEMORY_KIB, ITERATIONS, LANES = 19 * 1024, 2, 1
 AT_ONCE = max(1, (os.cpu_count() or 2) // 2)
 """So many are hashed at once, so that sign-ins leave a share of the processors to everybody else."""
 
-WAITING = 6
+WAITING = 12
 """So many more wait for that; the next ones are asked to come again, so that they keep no threads."""
 
 

@@ -187,7 +187,7 @@ def _run_file(components: str, env: dict[str, str], apps: list[dict[str, Any]]) 
         "common": {
             "resourcesPaths": [f"components/{components}", "components/subscriptions", "bindings"],
             "configFilePath": f"components/{components}/configuration.yaml",
-            "env": {**env, "TICKLER_AUTH": "dev"},
+            "env": {**env, "TICKLER_AUTH": "local"},
         },
         "apps": apps,
     }

@@ -32,10 +32,8 @@ class Settings(BaseSettings):
         default="durable",
         description="in-memory: keeps no order within a bulk and forgets at a stop; durable: neither",
     )
-    auth: Literal["none", "dev", "local", "oidc"] = Field(
-        default="none",
-        description="local: accounts of our own; oidc: an issuer elsewhere; dev: as local, and `Bearer dev:<user>`,"
-        " on loopback only",
+    auth: Literal["none", "local", "oidc"] = Field(
+        default="none", description="local: accounts of our own; oidc: an issuer elsewhere; none: nobody is let in"
     )
     token_keys: str = Field(
         default="", description="JWK Set that access tokens are signed with; empty: see runtime/token_keys.py"
@@ -79,6 +77,9 @@ class Settings(BaseSettings):
     )
     rate_per_address: float = Field(
         default=100, ge=0, le=1_000_000, description="the same of an IPv4 address or an IPv6 /64, whoever is behind it"
+    )
+    limit_addresses: bool = Field(
+        default=True, description="limit sign-ups, sign-ins and refreshes of an address; those of an email always are"
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     grace_seconds: float = Field(default=5, ge=0, description="time for what is under way, on SIGTERM")

@@ -40,11 +40,12 @@ class Visitor:
     """Somebody at an address of their own, whose certificate checks are a browser's."""
 
     def __init__(self, system: System, trust: ssl.SSLContext, address: str) -> None:
+        self._system = system
         transport = httpx.HTTPTransport(verify=trust, local_address=address)
         self._http = httpx.Client(base_url=f"https://127.0.0.1:{system.port}", transport=transport, timeout=30)
 
     def get(self, path: str, user: str | None = None, *, host: str = NAME, **headers: str) -> httpx.Response:
-        token = {} if user is None else {"Authorization": f"Bearer dev:{user}"}
+        token = {} if user is None else {"Authorization": f"Bearer {self._system.signed_in(user).token}"}
         return self._http.get(path, headers={"Host": host, **token, **headers}, extensions={"sni_hostname": NAME})
 
 

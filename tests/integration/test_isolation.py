@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from functions.runtime.settings import Settings
+from functions.runtime.tokens import MAX_TOKEN
+from functions.tasks.models import Caller
 from tests.conftest import unique_user
 from tests.support.client import OPERATIONS, Api, Client, Json, Spelling, refused
+from tests.support.forge import WRONG, Forge
 from tests.support.system import System
 from tests.support.waiting import eventually
 
@@ -108,19 +113,21 @@ def test_create__with_the_id_of_another_users_task_makes_ones_own(
 BAD_TOKENS = {
     "none": None,
     "empty": "",
-    "no user": "Bearer dev:",
-    "no scheme": "dev:someone",
-    "another scheme": "Basic ZGV2OnNvbWVvbmU=",
-    "lower case": "bearer dev:someone",
-    "another token": "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJzb21lb25lIn0.",
-    "a space in it": "Bearer dev:some one",
-    "two spaces": "Bearer  dev:someone",
-    "a path": "Bearer dev:../someone",
-    "SQL": "Bearer dev:' or 1=1 --",
-    "a line break": "Bearer dev:someone%0d%0aX: y",
-    "too long": "Bearer dev:" + "x" * 65,
-    "two of them": "Bearer dev:a, Bearer dev:b",
+    "no token": "Bearer ",
+    "no scheme": "{good}",
+    "another scheme": "Basic {good}",
+    "lower case": "bearer {good}",
+    "another kind": "Bearer dev:someone",
+    "an id for a token": "Bearer {id}",
+    "a space in it": "Bearer {good} x",
+    "two spaces": "Bearer  {good}",
+    "a path": "Bearer ../{good}",
+    "SQL": "Bearer ' or 1=1 --",
+    "a line break": "Bearer {good}%0d%0aX: y",
+    "too long": "Bearer {good}" + "x" * MAX_TOKEN,
+    "two of them": "Bearer {good}, Bearer {good}",
 }
+"""Headers around a token that does hold."""
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
@@ -130,13 +137,39 @@ def test_token__without_a_good_one_every_function_says_the_same(
 ) -> None:
     """401, with the same words whatever is wrong with it, also where the input is bad or the id unknown."""
     inputs = owner.inputs.get(operation, {})
+    good = system.signed_in(owner.client.user).token
     answers = []
-    for token in BAD_TOKENS.values():
-        headers = {"X-Correlation-Id": "same"} | ({} if token is None else {"Authorization": token})
+    for form in BAD_TOKENS.values():
+        token = {} if form is None else {"Authorization": form.format(good=good, id=owner.client.user_id)}
+        headers = {"X-Correlation-Id": "same", **token}
         nobody = Api(system.client(None, headers), spelling)
         for given in (inputs, {**inputs, "colour": 1}, dict.fromkeys(inputs, "x")):
             answers.append(refused(nobody(operation, **given), 401, code=16))
     assert all(answer == answers[0] for answer in answers)
+
+
+@pytest.fixture(scope="module")
+def forge(system: System, owner: Owner) -> Forge:
+    """With the keys of the system, so that each token is wrong in one thing only."""
+    settings = Settings(data=system.data, public_url=system.url)
+    return Forge(settings, Caller(user_id=owner.client.user_id, name="owner", sign_in=uuid4()))
+
+
+@pytest.mark.parametrize("why", WRONG)
+def test_token__that_is_forged_is_refused_as_none_is(system: System, owner: Owner, forge: Forge, why: str) -> None:
+    """Through the edge: with the same status, words and headers, in every spelling."""
+
+    def asked(token: str | None, spelling: Spelling) -> tuple[Any, ...]:
+        headers = {"X-Correlation-Id": "same", **({} if token is None else {"Authorization": f"Bearer {token}"})}
+        answer = Api(system.client(None, headers), spelling)("get", task_id=owner.task["id"])
+        said = {name: value for name, value in answer.headers.items() if name != "date"}
+        return answer.status_code, answer.json(), said
+
+    for spelling in SPELLINGS:
+        assert asked(forge.good, spelling)[:2] == (200, owner.client.get(owner.task["id"]))
+        refusal = asked(forge.wrong()[why], spelling)
+        assert refusal[0] == 401
+        assert refusal == asked(None, spelling)
 
 
 def test_token__without_one_nothing_changes(system: System, owner: Owner) -> None:

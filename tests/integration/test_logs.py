@@ -90,10 +90,11 @@ def test_lines__are_json_objects(system: System, user: str) -> None:
 
 def test_lines__hold_no_token_and_no_title(system: System, user: str) -> None:
     """A log is read by more people than a task is."""
-    client = system.client(user)
+    token = system.signed_in(user).token
+    client = system.client(None, {"Authorization": f"Bearer {token}"})
     title = f"secret {uuid4()}"
     client.create(title)
     eventually(client.activity, what="the consumers have logged it")
     said = "\n".join(line for name in ("functions", "daprd", "edge") for line in system.log(name))
     assert title not in said
-    assert f"dev:{user}" not in said
+    assert token not in said

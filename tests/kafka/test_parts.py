@@ -34,7 +34,7 @@ def test_the_gateway_invokes_and_does_nothing_else(kafka: System) -> None:
     gateway = kafka.run["apps"]["gateway"]
     headers = {"dapr-api-token": gateway["api_token"]}
     url = f"http://127.0.0.1:{gateway['http']}"
-    token = {"Authorization": f"Bearer dev:{unique_user('gateway')}"}
+    token = {"Authorization": f"Bearer {kafka.signed_in(unique_user('gateway')).token}"}
     invoked = httpx.post(
         f"{url}/v1.0/invoke/list-tasks/method/list-tasks", json={}, headers=headers | token, trust_env=False, timeout=10
     )

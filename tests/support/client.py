@@ -12,29 +12,31 @@ from uuid import UUID, uuid5
 
 import httpx
 
-from functions.runtime.auth import DEV_USERS
-
 Json = dict[str, Any]
 Spelling = Literal["rest", "dapr", "dapr-get"]
+
+USERS = UUID("6f1c2a54-1c0e-5b8e-9a54-8a1d5d1c9d11")
+"""Namespace of the ids of the tests' users: the same name is the same user."""
 
 TIMEOUT_SECONDS = 45.0
 """Longer than the edge waits for a function, so that a test sees the edge's own answer."""
 
 
 class Client:
-    """One user's HTTP client; thread-safe. `user` None sends no token; `headers` go with every request."""
+    """One user's HTTP client; thread-safe. `headers` go with every request, and so does the token of `auth`."""
 
-    def __init__(self, url: str, user: str | None, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, url: str, user: str | None, headers: Mapping[str, str] | None = None, auth: httpx.Auth | None = None
+    ) -> None:
         self.url = url
         self.user = user or ""
-        token = {} if user is None else {"Authorization": f"Bearer dev:{user}"}
         self.http = httpx.Client(
-            base_url=url, headers={**token, **(headers or {})}, timeout=TIMEOUT_SECONDS, trust_env=False, verify=False
+            base_url=url, headers=headers, auth=auth, timeout=TIMEOUT_SECONDS, trust_env=False, verify=False
         )
 
     @property
     def user_id(self) -> UUID:
-        return uuid5(DEV_USERS, self.user)
+        return uuid5(USERS, self.user)
 
     @property
     def email(self) -> str:

@@ -22,6 +22,7 @@ from dapr.proto import api_service_v1
 from psycopg.rows import dict_row
 
 from tests.support.client import Client, Json
+from tests.support.tokens import SignedIn
 from tests.support.waiting import eventually
 from tools.containers import Containers
 from tools.mail import Mail, read
@@ -224,7 +225,15 @@ class System:
             return answer
 
     def client(self, user: str | None, headers: Mapping[str, str] | None = None) -> Client:
-        return Client(self.url, user, headers)
+        """A client of a user whom this name means; None sends no token."""
+        return Client(self.url, user, headers, None if user is None else self.signed_in(user))
+
+    def signed_in(self, user: str) -> SignedIn:
+        """Tokens for a user, by the keys with which this system signs them."""
+        caller = Client(self.url, user)
+        name = self._env.get("TICKLER_HOSTNAME")
+        issuer = f"https://{name}:{self.port}" if name else self.url
+        return SignedIn(self.data, issuer, caller.user_id, user, caller.email)
 
     def sql(self, query: str, *params: Any) -> list[Json]:
         """The rows of a statement on its database."""

@@ -35,7 +35,7 @@ def test_the_ports_are_those_that_dapr_names_by_default() -> None:
     [
         ("TICKLER_DATABASE_URL", "postgresql://x/y", "database_url", "postgresql://x/y"),
         ("TICKLER_HOST", "::1", "host", "::1"),
-        ("TICKLER_AUTH", "dev", "auth", "dev"),
+        ("TICKLER_AUTH", "oidc", "auth", "oidc"),
         ("TICKLER_AUTH", "local", "auth", "local"),
         ("TICKLER_TOKEN_KEYS", "{}", "token_keys", "{}"),
         ("TICKLER_TOKEN_KEYS_SECRET", "keys", "token_keys_secret", "keys"),
@@ -72,6 +72,7 @@ def test_the_ports_are_those_that_dapr_names_by_default() -> None:
         ("APP_API_TOKEN", "t", "app_api_token", "t"),
         ("TICKLER_RATE_PER_USER", "0.5", "rate_per_user", 0.5),
         ("TICKLER_RATE_PER_ADDRESS", "7", "rate_per_address", 7),
+        ("TICKLER_LIMIT_ADDRESSES", "false", "limit_addresses", False),
     ],
 )
 def test_each_is_read_from_the_environment(
@@ -95,6 +96,8 @@ def test_what_others_set_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
 
 WRONG = [
     ("TICKLER_AUTH", "yes"),
+    ("TICKLER_AUTH", "dev"),
+    ("TICKLER_LIMIT_ADDRESSES", "perhaps"),
     ("TICKLER_OIDC_ALGORITHM", "HS256"),
     ("TICKLER_OIDC_ALGORITHM", "none"),
     ("TICKLER_BROKER", "kafka"),
