@@ -113,7 +113,7 @@ def test_create__with_the_id_of_another_users_task_makes_ones_own(
 BAD_TOKENS = {
     "none": None,
     "empty": "",
-    "no token": "Bearer ",
+    "no token": "Bearer",
     "no scheme": "{good}",
     "another scheme": "Basic {good}",
     "lower case": "bearer {good}",

@@ -31,11 +31,12 @@ WRONG = [
     *(f"HS256 by the public key, {name}" for name in PUBLIC_FORMS),
     "alg none", "alg None", "alg none with the signature", "no alg", "HS256 by nothing", "another key",
     "another key with its own id", "another key in the header", "an id that is no text", "an unknown id",
-    "an id that is a path", "no id", "an id token", "a critical extension", "an empty signature", "a signature cut off", "a signature of zeros",
-    "another payload", "no dots", "one dot", "four dots", "truncated", "oversized", "expired", "not yet valid",
-    "issued in the future", "an expiry that is text", "an expiry without end", "another issuer",
-    "the issuer with a slash", "another audience", "a subject that is no id", "a subject that is null",
-    "a scope that is a list", "a name that is a number", "claims that are a list",
+    "an id that is a path", "no id", "an id token", "a critical extension", "an empty signature",
+    "a signature cut off", "a signature of zeros", "another payload", "no dots", "one dot", "four dots", "truncated",
+    "oversized", "expired", "not yet valid", "issued in the future", "an expiry that is text",
+    "an expiry without end", "another issuer", "the issuer with a slash", "another audience",
+    "a subject that is no id", "a subject that is null", "a scope that is a list", "a name that is a number",
+    "claims that are a list",
     *(f"no {name}" for name in ("iss", "aud", "sub", "iat", "nbf", "exp", "jti", "sid", "scope")),
 ]  # fmt: skip
 """What there is in `Forge.wrong`, to name tests by."""
