@@ -23,6 +23,12 @@ ERRORS = {
     429: "too many requests: try again after the seconds of `Retry-After`",
     503: "not ready, or a dependency is down: try again",
 }
+_TOO_LONG = {
+    "description": "the URL and the headers together are larger than 16 KB",
+    "content": {"text/plain": {"schema": {"type": "string"}}},
+}
+"""The one answer that the edge's HTTP server gives by itself, before anything of ours reads the request."""
+
 _REF = "#/components/schemas/{model}"
 
 
@@ -92,7 +98,8 @@ def _operation(
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
             }
             for status, text in sorted(ERRORS.items())
-        },
+        }
+        | {"431": _TOO_LONG},
     }
     if function.public:
         operation["security"] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 from uuid import uuid4
 
@@ -21,7 +20,8 @@ class Person(Client):
         super().__init__(system.url, None)
         self.system = system
         self.spelling = spelling
-        self.address = address or f"127.{random.randint(1, 254)}.{random.randint(0, 255)}.{random.randint(1, 254)}"
+        # Not by `random`, which begins anew with each example of a property.
+        self.address = address or "127.{}.{}.{}".format(*(1 + byte % 254 for byte in uuid4().bytes[:3]))
         self.login = email or f"{uuid4().hex}@example.org"
         transport = httpx.HTTPTransport(local_address=self.address)
         self.http = httpx.Client(base_url=system.url, transport=transport, timeout=TIMEOUT_SECONDS, trust_env=False)
