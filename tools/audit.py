@@ -1,8 +1,9 @@
 """Looks every locked package up in the databases of known vulnerabilities: `python -m tools.audit`.
 
-pip-audit asks PyPI, and where that cannot say OSV (https://osv.dev), about each package of the lock files. A line for
-each finding that tools/audit.toml does not allow. Exit status: 0 where there is none; 1 where there is; 2 when
-something has to be mended first; 3 when the databases did not answer for every package: nothing is known then.
+pip-audit asks PyPI, and where that cannot say OSV (https://osv.dev), about each package of the lock files; where there
+is a web/package-lock.json, npm asks its registry about that. A line for each finding that tools/audit.toml does not
+allow. Exit status: 0 where there is none; 1 where there is; 2 when something has to be mended first; 3 when the
+databases did not answer for every package: nothing is known then.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ ALLOWED = "tools/audit.toml"
 LONGEST = timedelta(days=90)
 """So far ahead may a known vulnerability be allowed."""
 
+WEB = Path(REPOSITORY, "web")
 SERVICES = ("pypi", "osv")
 Ask = Callable[[str], list[dict[str, Any]] | None]
 """From the name of a service to pip-audit's dependencies; None where the service does not answer."""
@@ -53,9 +55,12 @@ class Finding:
     ids: tuple[str, ...]
     """Its id and its aliases."""
     fixed_in: tuple[str, ...]
+    mend: str = "make lock"
 
     def __str__(self) -> str:
-        mended = f"fixed in {', '.join(self.fixed_in)}: run make lock" if self.fixed_in else "no version has a fix yet"
+        mended = (
+            f"fixed in {', '.join(self.fixed_in)}: run {self.mend}" if self.fixed_in else "no version has a fix yet"
+        )
         return f"{self.package} {self.version}: {' '.join(self.ids)}; {mended}"
 
 
@@ -126,6 +131,40 @@ def _findings(dependency: dict[str, Any]) -> Iterable[Finding]:
         yield Finding(dependency["name"], dependency["version"], ids, tuple(found["fix_versions"]))
 
 
+def ask_npm() -> str:
+    """What `npm audit` says of web/package-lock.json. Raises OperatorError where there is no npm."""
+    command = ["npm", "audit", "--json", "--package-lock-only"]
+    try:
+        answer = subprocess.run(command, cwd=WEB, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise OperatorError("npm is not on PATH: install Node.js, which has it") from None
+    return answer.stdout  # its exit status is 1 for findings, and for an error too
+
+
+def read_npm(text: str) -> list[Finding]:
+    """The findings of npm's report (auditReportVersion 2). Raises Unanswered for anything else.
+
+    A package that is vulnerable only by what it depends on (`via` names that) is no finding of its own.
+    """
+    try:
+        report = json.loads(text)
+        found = [
+            Finding(
+                package=via["name"],
+                version=via["range"],
+                ids=(via["url"].rpartition("/")[2],),
+                fixed_in=("another version",) if each["fixAvailable"] else (),
+                mend="npm audit fix in web/",
+            )
+            for each in report["vulnerabilities"].values()
+            for via in each["via"]
+            if isinstance(via, dict)
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise Unanswered("npm's registry does not answer: try again where it can be reached") from None
+    return sorted(set(found), key=str)
+
+
 def judge(findings: list[Finding], allowed: list[Allowed], today: date) -> tuple[list[str], list[str]]:
     """Lines for what has to be mended, and for what is only to be known."""
     mend, know = [], []
@@ -147,7 +186,8 @@ def main() -> int:
     today = datetime.now(UTC).date()
     try:
         allowed = read_allowed(Path(REPOSITORY, ALLOWED).read_text(), today)
-        mend, know = judge(look_up(ask), allowed, today)
+        findings = look_up(ask) + (read_npm(ask_npm()) if (WEB / "package-lock.json").exists() else [])
+        mend, know = judge(findings, allowed, today)
     except OperatorError as error:
         fail(error)
         return 2

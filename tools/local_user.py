@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import secrets
+import shlex
 from pathlib import Path
 
 from tools.console import OperatorError, shown, step
@@ -39,8 +40,17 @@ def ensure(options: Options, supervisor: Supervisor) -> Path:
         body = json.dumps({name: credentials[name] for name in ("email", "password")})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OperatorError(f"{shown(file)} cannot be read ({error}); remove it, and a new user is made") from None
-    made = (http.HTTPStatus.OK, http.HTTPStatus.CONFLICT)
-    supervisor.until(lambda: _sign_up(options, body) in made, what="the local user could not sign up", timeout=60)
+    statuses: list[int] = []
+
+    def answered() -> bool:
+        statuses.append(_sign_up(options, body))
+        return 0 < statuses[-1] < http.HTTPStatus.INTERNAL_SERVER_ERROR
+
+    supervisor.until(answered, what="the local user could not sign up", timeout=60)
+    # There already, as at every later start; or, where an operator limits sign-ups, not asked again now.
+    known = (http.HTTPStatus.OK, http.HTTPStatus.CONFLICT, http.HTTPStatus.TOO_MANY_REQUESTS)
+    if statuses[-1] not in known:
+        raise OperatorError(f"{shown(file)} is not what one can sign up with; remove it, and a new user is made")
     return file
 
 
@@ -60,9 +70,10 @@ def explain(options: Options, auth: str, file: Path | None) -> None:
     """Prints how to sign in."""
     url = options.url()
     if file is not None:
+        given = shlex.quote(f"@{shown(file)}")
         take = "python3 -c 'import json, sys; print(json.load(sys.stdin)[\"access_token\"])'"
         step(f"sign in as {EMAIL}; the password is in {shown(file)}")
-        step(f"a token for 15 minutes: TOKEN=$(curl -s {url}/api/auth/token -d @{shown(file)} | {take})")
+        step(f"a token for 15 minutes: TOKEN=$(curl -s {url}/api/auth/token -d {given} | {take})")
         step(f'and with it: curl {url}/api/tasks -H "Authorization: Bearer $TOKEN"')
     elif auth == "local":
         step(f"sign up: POST {url}/api/auth/signup with email and password")

@@ -62,6 +62,11 @@ def test_the_name_is_served_over_tls_and_nothing_else_is(public: System, trust: 
         httpx.get(f"https://127.0.0.1:{public.port}/healthz", verify=trust, trust_env=False)
 
 
+def test_no_user_is_made_where_others_can_sign_in(public: System) -> None:
+    assert not (public.data / "secrets" / "local-user").exists()
+    assert f"sign up: POST {public.run['url']}/api/auth/signup" in public.output
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_old_tls_is_refused(public: System, version: ssl.TLSVersion) -> None:

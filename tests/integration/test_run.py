@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from tests.conftest import NewSystem
+from tests.support.client import expect
 from tests.support.system import REPOSITORY, System, free_port
 from tests.support.waiting import eventually
 
@@ -78,6 +80,26 @@ def test_a_wrong_setting_of_the_functions_is_named(tmp_path_factory: pytest.Temp
     assert "TICKLER_THREADS" in only_line(result.stderr)
 
 
+def test_the_first_start_makes_a_user_and_says_how_to_sign_in(system: System) -> None:
+    file = system.data / "secrets" / "local-user"
+    assert file.stat().st_mode & 0o777 == 0o600
+    credentials = json.loads(file.read_text())
+    answer = expect(system.client(None).rest("POST", "/api/auth/token", credentials))
+    you = system.client(None, {"Authorization": f"Bearer {answer['access_token']}"})
+    assert expect(you.rest("GET", "/api/settings"))["email"] == credentials["email"]
+    assert f"sign in as {credentials['email']}; the password is in {file}" in system.output
+    assert f"curl -s {system.url}/api/auth/token -d @{file}" in system.output
+    assert credentials["password"] not in system.output
+
+
+def test_a_user_whose_file_was_spoilt_is_named(new_system: NewSystem) -> None:
+    system = new_system()
+    (system.data / "secrets").mkdir(mode=0o700)
+    (system.data / "secrets" / "local-user").write_text('{"email": "you@tickler.localhost", "password": "short"}')
+    with pytest.raises(AssertionError, match="local-user is not what one can sign up with; remove it"):
+        system.start()
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_that_dies_takes_the_rest_with_it_and_is_named(new_system: NewSystem, part: str) -> None:
     system = new_system()
@@ -94,8 +116,12 @@ def test_after_a_killed_supervisor_the_next_start_works(new_system: NewSystem) -
     system.start()
     client = system.client("ada")
     created = client.create("kept")
+    file = system.data / "secrets" / "local-user"
+    credentials = file.read_text()
     system.kill("supervisor")
     system.start()
+    assert file.read_text() == credentials
+    expect(system.client(None).rest("POST", "/api/auth/token", json.loads(credentials)))
     assert client.get(created["id"])["title"] == "kept"
     system.stop()
 

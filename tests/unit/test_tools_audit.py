@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from typing import Any
 
 import pytest
 
 from tools import audit
-from tools.audit import LONGEST, Allowed, Unanswered, judge, look_up, read_allowed
+from tools.audit import LONGEST, Allowed, Unanswered, judge, look_up, read_allowed, read_npm
 from tools.console import REPOSITORY, OperatorError
 
 TODAY = date(2026, 11, 23)
@@ -132,3 +133,46 @@ def test_exit_status(
     lines = (output.out + output.err).splitlines()
     assert len(lines) == 1
     assert said in lines[0]
+
+
+NPM: dict[str, Any] = {
+    "auditReportVersion": 2,
+    "vulnerabilities": {
+        "leaky": {
+            "name": "leaky",
+            "via": [
+                {
+                    "source": 1,
+                    "name": "leaky",
+                    "title": "x",
+                    "url": "https://github.com/advisories/GHSA-1",
+                    "severity": "high",
+                    "range": "<2",
+                }
+            ],
+            "range": "<2",
+            "fixAvailable": True,
+        },
+        "user": {"name": "user", "via": ["leaky"], "range": "*", "fixAvailable": False},
+    },
+}
+
+
+class TestNpm:
+    def test_a_finding_is_a_line_and_what_depends_on_it_is_none(self) -> None:
+        (finding,) = read_npm(json.dumps(NPM))
+        assert str(finding) == "leaky <2: GHSA-1; fixed in another version: run npm audit fix in web/"
+
+    def test_what_is_allowed_is_allowed(self) -> None:
+        mend, know = judge(read_npm(json.dumps(NPM)), [allow(name="GHSA-1")], TODAY)
+        assert (mend, len(know)) == ([], 1)
+
+    def test_nothing_found_is_nothing(self) -> None:
+        assert read_npm('{"auditReportVersion": 2, "vulnerabilities": {}}') == []
+
+    @pytest.mark.parametrize(
+        "text", ["", "npm error", '{"error": {"code": "ENOAUDIT"}}', '{"message": "request failed"}', "[]"]
+    )
+    def test_without_an_answer_nothing_is_known(self, text: str) -> None:
+        with pytest.raises(Unanswered, match="npm"):
+            read_npm(text)
