@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import typing
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -52,7 +53,17 @@ def _object(body: bytes) -> dict[str, Any]:
         raise InvalidInput("body", "is not JSON") from None
     if not isinstance(value, dict):
         raise InvalidInput("body", "must be a JSON object")
+    json.loads(body, object_pairs_hook=_once, parse_int=str, parse_float=str)  # from_json keeps the last of two
     return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    """Refuses an object that says a name twice: either value may be the one that was meant."""
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise InvalidInput(name[:200], "is given twice")
+        seen.add(name)
 
 
 def _query(query: str) -> list[tuple[str, str]]:

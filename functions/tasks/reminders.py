@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from functions.tasks.models import Reminder, ReminderSpec, Task
-from functions.tasks.values import uuid7
+from functions.tasks.values import length, uuid7
 
 GRACE = timedelta(minutes=1)
 """A reminder whose time passed longer ago than this when it is planned is cancelled: a task moved into the past
@@ -16,12 +16,12 @@ fires no storm, and one planned for "now" still fires."""
 SETTLED = ("sent", "late", "failed")
 """What nothing changes any more, but for sending it again."""
 
-_Key = tuple[str | None, datetime | None, str]
+_Key = tuple[tuple[timedelta, timedelta] | None, datetime | None, str]
 
 
 def spec_key(spec: ReminderSpec | Reminder) -> _Key:
-    """What makes two reminders of a task the same one."""
-    return spec.offset, spec.at, spec.delivery_channel
+    """What makes two reminders of a task the same one, however their offset is spelled."""
+    return None if spec.offset is None else length(spec.offset), spec.at, spec.delivery_channel
 
 
 def plan_reminders(task: Task, now: datetime) -> list[Reminder]:

@@ -129,18 +129,26 @@ def duration(value: Any) -> str:
     return str(value)
 
 
-def before(moment: datetime, offset: str, zone: ZoneInfo) -> datetime:
-    """The instant `offset` before `moment`: weeks and days by the wall clock of `zone`, time exactly.
+def length(offset: str) -> tuple[timedelta, timedelta]:
+    """The two parts of a duration: weeks and days, which are the wall clock's, and time, which is exact.
 
-    So "a day before 09:00" is 09:00 across a DST change (RFC 5545 section 3.3.6, nominal days).
+    Two spellings of one duration (PT1H and PT60M) have the same; P1D and PT24H have not.
     """
     match = _DURATION.fullmatch(offset)
     if match is None:
         raise ValueError(offset)
     parts = {unit: int(number) for unit, number in match.groupdict().items() if number}
-    days = timedelta(weeks=parts.pop("weeks", 0), days=parts.pop("days", 0))
+    return timedelta(weeks=parts.pop("weeks", 0), days=parts.pop("days", 0)), timedelta(**parts)
+
+
+def before(moment: datetime, offset: str, zone: ZoneInfo) -> datetime:
+    """The instant `offset` before `moment`: weeks and days by the wall clock of `zone`, time exactly.
+
+    So "a day before 09:00" is 09:00 across a DST change (RFC 5545 section 3.3.6, nominal days).
+    """
+    days, exact = length(offset)
     local = moment.astimezone(zone).replace(tzinfo=None) - days
-    return (from_wall(local, zone) if days else moment.astimezone(UTC)) - timedelta(**parts)
+    return (from_wall(local, zone) if days else moment.astimezone(UTC)) - exact
 
 
 def from_wall(local: datetime, zone: ZoneInfo) -> datetime:

@@ -74,6 +74,23 @@ class TestBody:
     def test_that_is_not_an_object_is_refused(self, body: object) -> None:
         assert refused(lambda: gathered("create-task", body=body)) == "body"
 
+    @pytest.mark.parametrize(
+        ("body", "field"),
+        [
+            (b'{"title": "a", "title": "b"}', "title"),
+            (b'{"title": "a", "title": "a"}', "title"),
+            (b'{"title": "a", "titl\\u0065": "b"}', "title"),
+            (b'{"title": "a", "recurrence": {"type": "daily", "type": "weekly"}}', "type"),
+            (b'{"title": "a", "reminders": [{"offset": "PT1H"}, {"offset": "PT1H", "offset": "PT2H"}]}', "offset"),
+        ],
+    )
+    def test_that_says_a_name_twice_is_refused(self, body: bytes, field: str) -> None:
+        assert refused(lambda: gathered("create-task", body=body)) == field
+
+    def test_may_say_a_name_in_two_objects(self) -> None:
+        body = {"title": "a", "reminders": [{"offset": "PT1H"}, {"offset": "PT2H"}], "n": -0.5e-7}
+        assert gathered("create-task", body=body) == body
+
     def test_of_null_is_refused(self) -> None:
         assert refused(lambda: gathered("create-task", body=b"null")) == "body"
 

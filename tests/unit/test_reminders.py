@@ -59,6 +59,17 @@ class TestOfANewTask:
         new = planned(task(OFFSET, OFFSET, AT, AT, reminder_offset="PT1H"))
         assert len(new.reminders) == 2
 
+    def test_are_each_there_once_however_they_are_spelled(self) -> None:
+        hours = [ReminderSpec(offset=offset) for offset in ("PT1H", "PT60M", "PT3600S", "PT59M60S")]
+        weeks = [ReminderSpec(offset=offset) for offset in ("P7D", "P1W", "PT168H")]
+        new = planned(task(*hours, *weeks, reminder_offset="PT60M", due_date=NOW + 30 * DAY))
+        assert len(new.reminders) == 3  # PT168H is a week only where no clock is changed
+
+    def test_keep_what_became_of_them_when_they_are_spelled_anew(self) -> None:
+        sent = marked(planned(task(OFFSET)), "sent")
+        again = planned(moved(sent, reminder_specs=[ReminderSpec(offset="PT60M")]))
+        assert [reminder.id for reminder in again.reminders] == [reminder.id for reminder in sent.reminders]
+
     def test_of_one_time_on_two_channels_are_two(self) -> None:
         new = planned(task(OFFSET, ReminderSpec(offset="PT1H", delivery_channel="email")))
         assert sorted(reminder.delivery_channel for reminder in new.reminders) == ["all", "email"]
