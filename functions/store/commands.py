@@ -52,6 +52,5 @@ class CommandLog:
                 (key.user_id, key.text, key.fingerprint, outcome.code, outcome.answer, now),
             )
 
-        return self._database.once(
-            key.user_id, ("select * from begin_command(%s, %s)", (key.user_id, key.text)), carry_out
-        )
+        begin = ("select * from begin_command(%s, %s)", (key.user_id, key.text))
+        return self._database.of(key.user_id).once(begin, carry_out)

@@ -161,15 +161,14 @@ class Database:
             unit.changed.update(users)
 
     def once(
-        self, user_id: UUID, begin: Statement, work: Callable[[list[Row]], tuple[Result, Statement | None]]
+        self, scope: Scope, begin: Statement, work: Callable[[list[Row]], tuple[Result, Statement | None]]
     ) -> Result:
-        """What `work` answers, in one transaction: it is given the rows of `begin`, and all statements of this user
+        """What `work` answers, in one transaction: it is given the rows of `begin`, and all statements of this scope
         that the thread makes meanwhile are in it, and the one that it answers, which comes last.
 
         What `work` raises undoes all of it. When the connection broke, all of it is done again, `work` too, whether it
         was committed or not: `begin` has to tell.
         """
-        scope = one_user(user_id)
 
         def attempt() -> Result:
             with self._pool.connection() as connection:  # which rolls back what was not committed
@@ -216,6 +215,10 @@ class Statements:
         """The first row of one statement, or None."""
         rows = self.all(query, params)
         return rows[0] if rows else None
+
+    def once(self, begin: Statement, work: Callable[[list[Row]], tuple[Result, Statement | None]]) -> Result:
+        """What `work` answers, in one transaction with all statements of this scope that it makes (Database.once)."""
+        return self._database.once(self._scope, begin, work)
 
     def transaction(self) -> AbstractContextManager[Any]:
         """A connection in a transaction, for what needs more than one statement."""
