@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from functions.runtime.triggers import http, sends
+from functions.runtime.triggers import http, once, sends
 from functions.store.tasks import Tasks
 from functions.tasks.events import TASK_EVENTS
 from functions.tasks.models import Caller, CompleteTask, Deleted, Task
@@ -14,6 +14,7 @@ from functions.tasks.planning import plan_completion, plan_skip
 @http("POST", "/api/tasks/{task_id}/complete", action="complete")
 @http("POST", "/api/tasks/{task_id}/reopen", action="reopen")
 @http("POST", "/api/tasks/{task_id}/skip", action="skip")
+@once
 @sends(TASK_EVENTS)
 def complete_task(command: CompleteTask, caller: Caller, tasks: Tasks, now: datetime) -> Task | Deleted:
     if command.action == "skip":

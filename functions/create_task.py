@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from functions.runtime.triggers import http, on, sends
+from functions.runtime.triggers import http, on, once, sends
 from functions.store.tasks import Tasks
 from functions.tasks.events import TASK_CREATE, TASK_EVENTS
 from functions.tasks.models import Caller, CreateTask, Task
@@ -13,6 +13,7 @@ from functions.tasks.planning import plan_create
 
 @http("POST", "/api/tasks")
 @on(TASK_CREATE)
+@once
 @sends(TASK_EVENTS)
 def create_task(command: CreateTask, caller: Caller, tasks: Tasks, now: datetime) -> Task:
     time_zone = command.time_zone or tasks.time_zone(caller)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from functions.runtime.triggers import http, sends
+from functions.runtime.triggers import http, once, sends
 from functions.store.tasks import Tasks
 from functions.tasks.events import TASK_EVENTS
 from functions.tasks.models import Caller, Deleted, DeleteTask, Task
@@ -12,6 +12,7 @@ from functions.tasks.planning import plan_removal
 
 
 @http("DELETE", "/api/tasks/{task_id}")
+@once
 @sends(TASK_EVENTS)
 def delete_task(command: DeleteTask, caller: Caller, tasks: Tasks, now: datetime) -> Deleted | Task:
     task = tasks.change(caller, command.task_id, lambda task: plan_removal(command, task, now=now))

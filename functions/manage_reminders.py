@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from functions.runtime.triggers import http, sends
+from functions.runtime.triggers import http, once, sends
 from functions.store.tasks import Tasks
 from functions.tasks.events import REMINDER_EVENTS
 from functions.tasks.models import Caller, Reminder
@@ -14,6 +14,7 @@ from functions.tasks.snooze import ManageReminders, ReminderList, check, latest,
 @http("GET", "/api/tasks/{task_id}/reminders", action="list")
 @http("POST", "/api/reminders/{reminder_id}/snooze", action="snooze")
 @http("POST", "/api/reminders/{reminder_id}/cancel", action="cancel")
+@once
 @sends(REMINDER_EVENTS)
 def manage_reminders(command: ManageReminders, caller: Caller, tasks: Tasks, now: datetime) -> Reminder | ReminderList:
     action, identity, until = check(command, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from functions.runtime.triggers import http, sends
+from functions.runtime.triggers import http, once, sends
 from functions.store.tags import Tags
 from functions.tasks.events import TASK_EVENTS
 from functions.tasks.models import Caller, Deleted, Tag
@@ -15,6 +15,7 @@ from functions.tasks.tags import ManageTags, TagList, check
 @http("POST", "/api/tags", action="create")
 @http("PATCH", "/api/tags/{tag_id}", action="update")
 @http("DELETE", "/api/tags/{tag_id}", action="delete")
+@once
 @sends(TASK_EVENTS)
 def manage_tags(command: ManageTags, caller: Caller, tags: Tags, now: datetime) -> Tag | TagList | Deleted:
     match check(command):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functions.runtime.triggers import http
 from functions.store.tasks import Tasks
-from functions.tasks.models import Caller, PreviewRecurrence
-from functions.tasks.recurrence import Preview, preview
+from functions.tasks.models import Caller
+from functions.tasks.recurrence import Preview, PreviewRecurrence, preview
 
 
 @http("POST", "/api/recurrence/preview", reads=True)

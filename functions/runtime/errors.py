@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 
 from google.protobuf import any_pb2
+from google.protobuf.json_format import MessageToJson, Parse
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from pydantic import ValidationError
@@ -36,9 +37,43 @@ _CODES: dict[type[DomainError], int] = {
     Outage: code_pb2.UNAVAILABLE,
     Undeliverable: code_pb2.FAILED_PRECONDITION,
 }
+_HTTP = {
+    code_pb2.OK: 200,
+    code_pb2.INVALID_ARGUMENT: 400,
+    code_pb2.FAILED_PRECONDITION: 400,
+    code_pb2.UNAUTHENTICATED: 401,
+    code_pb2.PERMISSION_DENIED: 403,
+    code_pb2.NOT_FOUND: 404,
+    code_pb2.ABORTED: 409,
+    code_pb2.ALREADY_EXISTS: 409,
+    code_pb2.RESOURCE_EXHAUSTED: 429,
+    code_pb2.UNAVAILABLE: 503,
+}
+KEPT = (InvalidInput, NotFound, StaleVersion, AlreadyExists)
+"""The refusals that are a command's outcome for good. The others may pass, when it comes again."""
 _RETRY_SECONDS = 1
 _SAID = {"missing": "is required", "extra_forbidden": "is not a known field"}
 """Pydantic's error types that are said in the API's own words."""
+
+
+class KeptRefusal(Exception):
+    """What a command with this key was refused with, when it first came: a google.rpc.Status as JSON."""
+
+    def __init__(self, status: str) -> None:
+        self.status = Parse(status, status_pb2.Status())
+        super().__init__(self.status.message)
+
+
+def refusal_of(error: DomainError) -> tuple[int, str]:
+    """The code of a refusal, and what KeptRefusal takes."""
+    status = status_of(error, "")
+    del status.details[-1]  # the id of that request
+    return status.code, MessageToJson(status, indent=None)
+
+
+def http_status(code: int) -> int:
+    """The HTTP status of a gRPC code, as daprd maps it."""
+    return _HTTP.get(code, 500)
 
 
 def status_of(error: Exception, correlation_id: str) -> status_pb2.Status:
@@ -54,6 +89,9 @@ def status_of(error: Exception, correlation_id: str) -> status_pb2.Status:
             "; ".join(f"{v.field}: {v.description}" for v in violations[:3]),
         )
         details.append(error_details_pb2.BadRequest(field_violations=violations))
+    elif isinstance(error, KeptRefusal):
+        code, message = error.status.code, error.status.message
+        details.extend(error.status.details)
     elif isinstance(error, DomainError):
         code, message = _CODES[type(error)], str(error)
         if isinstance(error, InvalidInput):
@@ -88,6 +126,8 @@ def _retry_info(seconds: int) -> error_details_pb2.RetryInfo:
 
 
 def _pack(message: Message) -> any_pb2.Any:
+    if isinstance(message, any_pb2.Any):
+        return message
     packed = any_pb2.Any()
     packed.Pack(message)
     return packed

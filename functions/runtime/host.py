@@ -16,8 +16,9 @@ from dapr.clients.grpc._response import InvokeMethodResponse
 from dapr.ext.grpc import App, BindingRequest, Rule
 from pydantic import BaseModel
 
-from functions.runtime.auth import Authenticator, authenticator, check_scope
+from functions.runtime.auth import Authenticator, authenticator
 from functions.runtime.channels import Channels
+from functions.runtime.commands import Commands, carry_out, key_of
 from functions.runtime.consumer import Handler, consumer
 from functions.runtime.inputs import Services, bind, gather
 from functions.runtime.interceptor import Interceptor, Invocation, current
@@ -34,8 +35,9 @@ from functions.runtime.settings import Settings
 from functions.runtime.sidecar import Sidecar
 from functions.runtime.token_keys import TokenKeys
 from functions.runtime.tokens import Tokens
-from functions.runtime.triggers import Cron, Function, Topic
+from functions.runtime.triggers import Cron, Function, Topic, load
 from functions.store.accounts import Accounts, PersonalTokens
+from functions.store.commands import CommandLog
 from functions.store.database import Database
 from functions.store.dead_messages import DeadMessages
 from functions.store.devices import Devices
@@ -47,6 +49,7 @@ from functions.store.tags import Tags
 from functions.store.task_lists import TaskLists
 from functions.store.tasks import Tasks
 from functions.store.users import Users
+from functions.tasks.commands import COMMANDS
 from functions.tasks.errors import Unavailable
 from functions.tasks.exports import Export
 from functions.tasks.models import Caller, Page
@@ -128,6 +131,10 @@ class Host:
             Sidecar: self._sidecar,
             Settings: settings,
         }
+        self._commands = CommandLog(self._database)
+        if any(Commands in function.hints.values() for function in self._functions):
+            bound = {function.name: (function, bind(function, services)) for function in load(COMMANDS)}
+            services[Commands] = Commands(self._commands, bound, self._user_rates)
         self._app = App(
             thread_pool=ThreadPoolExecutor(max_workers=threads, thread_name_prefix="grpc"),
             interceptors=(Interceptor(settings.app_api_token),),
@@ -176,14 +183,20 @@ class Host:
             if caller:
                 self._user_rates.take(str(caller.user_id))
             inputs = gather(function, invocation.verb, invocation.query, request.data)
-            if caller is not None:
-                check_scope(function, invocation.verb, inputs, caller.scopes)
-            answer: BaseModel = call(model.model_validate(inputs) if model else None, caller)
-            if isinstance(answer, Page):
+            answer: BaseModel | str
+            if caller is None:
+                answer = call(model.model_validate(inputs) if model else None, None)
+            else:
+                key = key_of(invocation) if function.once else ""
+                answer = carry_out(self._commands, (function, call), invocation.verb, inputs, caller, key=key)
+            if isinstance(answer, str):
+                response = InvokeMethodResponse(answer, "application/json")
+            elif isinstance(answer, Page):
                 response = InvokeMethodResponse(answer.html, "text/html; charset=utf-8")
             else:
                 response = InvokeMethodResponse(answer.model_dump_json(by_alias=True), "application/json")
-            response.headers = (("x-correlation-id", invocation.correlation_id), *headers_of(answer))
+            own = () if isinstance(answer, str) else headers_of(answer)
+            response.headers = (("x-correlation-id", invocation.correlation_id), *own)
             return response
 
         return method

@@ -38,9 +38,14 @@ def gather(function: Function, verb: str, query: str, body: bytes) -> dict[str, 
         parsed = _parse(function, name, value)
         if inputs.setdefault(name, parsed) != parsed:
             raise InvalidInput(name[:200], "is given twice")
+    return with_said(function, verb, inputs)
+
+
+def with_said(function: Function, verb: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    """The inputs with what the verb by itself says."""
     fixed = [http.fixed for http in function.https if http.verb == verb]
     if fixed and all(other == fixed[0] for other in fixed):
-        inputs = fixed[0] | inputs
+        return fixed[0] | inputs
     return inputs
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from functions.runtime.commands import HEADER, MAX_KEY
 from functions.runtime.triggers import Function, Http
 from functions.tasks.models import Page
 
@@ -103,6 +104,8 @@ def _operation(
     }
     if function.public:
         operation["security"] = []
+    if function.once and not (http and http.reads):
+        operation["parameters"] = [_KEY]
     if model is None:
         return operation
     reference = refs[(model, "validation")]
@@ -127,7 +130,7 @@ def _operation(
         }
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     if parameters:
-        operation["parameters"] = parameters
+        operation["parameters"] = [*operation.get("parameters", []), *parameters]
     return operation
 
 
@@ -137,6 +140,14 @@ def _parameter(name: str, schema: dict[str, Any], place: str, required: bool = T
         parameter |= {"style": "form", "explode": False}
     return parameter
 
+
+_KEY: dict[str, Any] = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "the same key again answers as before and changes nothing; with other inputs it is a 400",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": "^[ -~]+$"},
+}
 
 _ERROR: dict[str, Any] = {
     "type": "object",

@@ -72,6 +72,8 @@ class Function:
     """Whether it publishes dead messages again, on the topics that they were on."""
     needs: str | None = None
     """The scope that a token must have, where `write` is not enough."""
+    once: bool = False
+    """Whether a command with an Idempotency-Key is carried out once, and a repeat answered as the first was."""
 
     @property
     def https(self) -> list[Http]:
@@ -157,6 +159,14 @@ def sends(*topics: str, redrives: bool = False) -> Callable[[Handler], Handler]:
     return decorate
 
 
+def once(handler: Handler) -> Handler:
+    """Has a command with an Idempotency-Key carried out once. Its statements, all of its caller, are one transaction
+    then: so it is not for what sends something or takes long. The answer is kept: so it is not for what answers a
+    secret."""
+    handler.__dict__["once"] = True
+    return handler
+
+
 def needs(scope: str) -> Callable[[Handler], Handler]:
     """Says which scope a caller's token must have, where `write` is not enough."""
 
@@ -199,4 +209,5 @@ def _function(name: str) -> Function:
         sends=said.get("sends", ()),
         redrives=said.get("redrives", False),
         needs=said.get("needs"),
+        once=said.get("once", False),
     )

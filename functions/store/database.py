@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
-from psycopg import Connection, DataError, OperationalError
+from psycopg import Connection, Cursor, DataError, OperationalError
 from psycopg.errors import QueryCanceled
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
@@ -18,6 +19,9 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from functions.tasks.errors import InvalidInput, Outage, Unavailable
 
 Row = dict[str, Any]
+Result = TypeVar("Result")
+
+Statement = tuple[str, Row | Sequence[Any]]
 
 ATTEMPTS = 3
 BACK_OFF = 0.1
@@ -47,6 +51,19 @@ def one_user(user_id: UUID) -> Scope:
     return Scope(b"select set_config('tickler.user_id', %s, true)", (str(user_id),))
 
 
+@dataclass
+class _Unit:
+    """A transaction that holds all statements of one scope that a thread makes."""
+
+    database: Database
+    scope: Scope
+    connection: Connection[DictRow]
+    changed: set[UUID] = field(default_factory=set)
+
+
+_UNIT: ContextVar[_Unit | None] = ContextVar("unit", default=None)
+
+
 class Database:
     """A pool of autocommit connections: each call is one statement, one transaction and one round trip.
 
@@ -62,7 +79,7 @@ class Database:
     def __init__(self, url: str, *, size: int = 20, timeout: float = 5.0) -> None:
         """`size` connections at most; a call waits `timeout` seconds for one."""
         self.on_change: Callable[[Iterable[UUID]], None] = lambda users: None
-        """Called after a commit that appended to these users' change logs."""
+        """Called after a commit that appended to these users' change logs. Who writes calls `changed`."""
         self._pool: ConnectionPool[Connection[DictRow]] = ConnectionPool(
             url,
             min_size=1,
@@ -97,14 +114,24 @@ class Database:
 
     def run(self, scope: Scope, query: str, params: Row | Sequence[Any]) -> list[Row]:
         """The rows of one statement."""
+        unit = self._unit()
+        if unit is not None and unit.scope == scope:
+            return _rows(unit.connection.execute(query.encode(), params))
+
+        def work() -> list[Row]:
+            with self._pool.connection() as connection:
+                with connection.pipeline():
+                    connection.execute(scope.setting, scope.params)
+                    cursor = connection.execute(query.encode(), params)
+                return _rows(cursor)
+
+        return self._attempt(work)
+
+    def _attempt(self, work: Callable[[], Result]) -> Result:
         pause = BACK_OFF
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with self._pool.connection() as connection:
-                    with connection.pipeline():
-                        connection.execute(scope.setting, scope.params)
-                        cursor = connection.execute(query.encode(), params)
-                    return cursor.fetchall() if cursor.description else []
+                return work()
             except (DataError, UnicodeEncodeError) as error:
                 # No attempt can succeed. Validation should have named the field; this is what is behind it.
                 raise InvalidInput("body", "has a value that cannot be stored") from error
@@ -120,6 +147,50 @@ class Database:
             time.sleep(pause)
             pause *= 2
         raise AssertionError("unreachable")
+
+    def _unit(self) -> _Unit | None:
+        unit = _UNIT.get()
+        return unit if unit is not None and unit.database is self else None
+
+    def changed(self, users: Iterable[UUID]) -> None:
+        """Tells of a change of these users' logs, once it is committed."""
+        unit = self._unit()
+        if unit is None:
+            self.on_change(users)
+        else:
+            unit.changed.update(users)
+
+    def once(
+        self, scope: Scope, begin: Statement, work: Callable[[list[Row]], tuple[Result, Statement | None]]
+    ) -> Result:
+        """What `work` answers, in one transaction: it is given the rows of `begin`, and all statements of this scope
+        that the thread makes meanwhile are in it, and the one that it answers, which comes last.
+
+        What `work` raises undoes all of it. When the connection broke, all of it is done again, `work` too, whether it
+        was committed or not: `begin` has to tell.
+        """
+
+        def attempt() -> Result:
+            with self._pool.connection() as connection:  # which rolls back what was not committed
+                with connection.pipeline():
+                    connection.execute(b"begin")
+                    connection.execute(scope.setting, scope.params)
+                    cursor = connection.execute(begin[0].encode(), begin[1])
+                unit = _Unit(self, scope, connection)
+                token = _UNIT.set(unit)
+                try:
+                    answer, last = work(_rows(cursor))
+                finally:
+                    _UNIT.reset(token)
+                with connection.pipeline():
+                    if last is not None:
+                        connection.execute(last[0].encode(), last[1])
+                    connection.execute(b"commit")
+            if unit.changed:
+                self.on_change(unit.changed)
+            return answer
+
+        return self._attempt(attempt)
 
     @contextmanager
     def transaction(self, scope: Scope) -> Iterator[Any]:
@@ -145,9 +216,17 @@ class Statements:
         rows = self.all(query, params)
         return rows[0] if rows else None
 
+    def once(self, begin: Statement, work: Callable[[list[Row]], tuple[Result, Statement | None]]) -> Result:
+        """What `work` answers, in one transaction with all statements of this scope that it makes (Database.once)."""
+        return self._database.once(self._scope, begin, work)
+
     def transaction(self) -> AbstractContextManager[Any]:
         """A connection in a transaction, for what needs more than one statement."""
         return self._database.transaction(self._scope)
+
+
+def _rows(cursor: Cursor[DictRow]) -> list[Row]:
+    return cursor.fetchall() if cursor.description else []
 
 
 def json_time(moment: datetime | None) -> str | None:

@@ -207,7 +207,7 @@ class Reminders:
             "select record_deliveries(%s, %s, %s, %s, %s) as recorded",
             (Jsonb(items), status, reason, now, correlation_id),
         )
-        self._database.on_change({delivery.user_id for delivery in deliveries})
+        self._database.changed({delivery.user_id for delivery in deliveries})
         return row["recorded"] if row else 0
 
     def redrive(self, user_id: UUID | None = None, reminder_id: UUID | None = None) -> int:

@@ -44,6 +44,7 @@ create or replace function task_json(t tasks) returns jsonb language sql stable 
         'series_start', t.series_start,
         'series_time_zone', t.series_time_zone,
         'follows', t.follows,
+        'field_changes', t.field_changes,
         'deleted', t.deleted_at is not null,
         'version', t.version,
         'created_at', t.created_at,
@@ -79,6 +80,27 @@ begin
         where user_id = p_user_id;
     end if;
 end $$;
+
+-- Begins a transaction that carries out a command with a key. Waits for whoever carries out the same one, so that of many
+-- at once one is carried out, and answers what is kept of it: no row for a new one. It holds the user's row until the
+-- commit, as every write does: what is read from here on is not changed by anybody else.
+create or replace function begin_command(p_user_id uuid, p_key text) returns setof commands language plpgsql as $$
+begin
+    -- The row is not there before a user's first command.
+    perform pg_advisory_xact_lock(hashtextextended(p_user_id::text || p_key, 1));
+    perform from users where user_id = p_user_id for no key update;
+    return query select * from commands where user_id = p_user_id and key = p_key;
+end $$;
+
+-- Keeps the answer of a command, in the transaction that carried it out, and forgets those of 90 days before. Nothing is
+-- kept for who is no user: what was refused made none.
+create or replace function end_command(
+    p_user_id uuid, p_key text, p_fingerprint bytea, p_code integer, p_answer text, p_now timestamptz
+) returns void language sql as $$
+    insert into commands (user_id, key, fingerprint, code, answer, at)
+    select user_id, p_key, p_fingerprint, p_code, p_answer, p_now from users where user_id = p_user_id;
+    delete from commands where user_id = p_user_id and at < p_now - interval '90 days';
+$$;
 
 -- What is kept of the id of a deleted user.
 create or replace function user_hash(p_user_id uuid) returns bytea language sql immutable as $$
@@ -157,7 +179,7 @@ begin
             due_at = new.due_at, due_on = new.due_on, overdue_at = new.overdue_at, time_zone = new.time_zone,
             reminder_offset = new.reminder_offset, reminder_specs = new.reminder_specs, recurrence = new.recurrence,
             recurrence_id = new.recurrence_id, occurrence = new.occurrence, series_start = new.series_start,
-            series_time_zone = new.series_time_zone, follows = new.follows,
+            series_time_zone = new.series_time_zone, follows = new.follows, field_changes = new.field_changes,
             version = new.version, updated_at = new.updated_at, completed_at = new.completed_at,
             deleted_at = new.deleted_at, title_key = new.title_key, search = new.search
         where user_id = owner and task_id = new.task_id;
@@ -209,7 +231,7 @@ begin
     perform append_event(
         owner, (p_event ->> 'event_id')::uuid, p_event ->> 'type', p_event ->> 'entity_type',
         (p_event ->> 'entity_id')::uuid, at, p_event ->> 'correlation_id',
-        jsonb_build_object('task', task_json(new)) || (p_event -> 'data'));
+        jsonb_build_object('task', task_json(new) - 'field_changes') || (p_event -> 'data'));
     return query select 'saved', task_json(new);
 end $$;
 

@@ -58,5 +58,5 @@ class Tags:
             raise AlreadyExists("a tag with this name exists")
         if row["outcome"] == "gone":
             raise NotFound("tag")
-        self._database.on_change([caller.user_id])
+        self._database.changed([caller.user_id])
         return Tag.model_validate(row["tag"])

@@ -133,7 +133,7 @@ class Tasks:
         )
         assert row is not None
         if row["outcome"] == "saved":
-            self._database.on_change([caller.user_id])
+            self._database.changed([caller.user_id])
         return row["outcome"], Task.model_validate(row["task"]) if row["task"] else None
 
 
@@ -155,6 +155,7 @@ def _columns(change: Change) -> dict[str, Any]:
         "series_start": task.series_start.isoformat() if task.series_start else None,
         "series_time_zone": task.series_time_zone,
         "follows": str(task.follows) if task.follows else None,
+        "field_changes": {unit: change.model_dump(mode="json") for unit, change in task.field_changes.items()},
         "deleted_at": json_time(task.updated_at) if change.event_type == "task.deleted" else None,
         "title_key": fold(task.title)[:200],
         "words": words_of(f"{task.title} {task.description}"),
@@ -189,7 +190,9 @@ def _reminders(change: Change) -> list[dict[str, Any]]:
 def _subject(change: Change) -> dict[str, Any]:
     """What the event of a change is about, and what it says beside the task."""
     if (reminder := change.reminder) is None:
-        changes = {"changes": change.changed} if change.changed else {}
-        return {"entity_type": "task", "entity_id": str(change.task.id), "data": changes}
+        data: dict[str, Any] = {"changes": change.changed} if change.changed else {}
+        if change.conflicts:
+            data["conflicts"] = [conflict.model_dump(mode="json") for conflict in change.conflicts]
+        return {"entity_type": "task", "entity_id": str(change.task.id), "data": data}
     data = {"task_id": str(change.task.id), "title": change.task.title, "reminder": reminder.model_dump(mode="json")}
     return {"entity_type": "reminder", "entity_id": str(reminder.id), "data": data}

@@ -9,9 +9,11 @@ from typing import Any
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
+from pydantic import BaseModel
+
 from functions.tasks.events import Delivery, DueReminder, NotificationSend
 from functions.tasks.mail import Mail, Section, mail_of, one_line
-from functions.tasks.models import Channel
+from functions.tasks.models import Channel, Input
 from functions.tasks.user_settings import UserSettings
 from functions.tasks.values import uuid7
 
@@ -146,3 +148,15 @@ def spoken(delivery: Delivery) -> str:
         return f"Due {delivery.due_date}"
     local = datetime.fromisoformat(delivery.due_date).astimezone(ZoneInfo(delivery.time_zone))
     return f"Due {local:%Y-%m-%d %H:%M} ({delivery.time_zone})"
+
+
+class RedriveNotifications(Input):
+    """All of the caller's that failed, or those of one reminder."""
+
+    reminder_id: UUID | None = None
+
+
+class Redriven(BaseModel):
+    """How many notifications are sent again."""
+
+    redriven: int

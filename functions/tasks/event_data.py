@@ -12,6 +12,7 @@ from uuid import UUID
 from pydantic import Field
 
 from functions.tasks.events import Event
+from functions.tasks.field_changes import Conflict
 from functions.tasks.models import Channel, Reminder, Tag, Task
 from functions.tasks.values import Instant
 
@@ -22,6 +23,11 @@ class TaskChange(Event):
     task: Task
     changes: dict[str, tuple[Any, Any]] = Field(
         default={}, description="of each field that changed its old and its new value; left out where none did"
+    )
+    conflicts: list[Conflict] = Field(
+        default=[],
+        description="where this edit met others made since the version that it was made on, `yours` being this one's;"
+        " left out where it met none",
     )
 
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from functions.tasks.errors import InvalidInput
+from functions.tasks.field_changes import Conflict, FieldChange
 from functions.tasks.recurrence_model import Recurrence
 from functions.tasks.values import (
     Bool,
@@ -18,7 +19,7 @@ from functions.tasks.values import (
     Duration,
     Instant,
     Int,
-    TagName,
+    TagNames,
     Title,
     ZoneName,
     before,
@@ -116,6 +117,7 @@ class Task(BaseModel):
     follows: UUID | None = Field(default=None, exclude=True)
     """The completed task that this one is the next occurrence of. A task is followed by one at most."""
     followed_by: UUID | None = Field(default=None, exclude=True)
+    field_changes: dict[str, FieldChange] = Field(default={}, exclude=True)
     deleted: bool = Field(default=False, exclude=True)
 
     @property
@@ -155,7 +157,7 @@ class TaskFields(Input):
     due_date: DueDate | None = None
     time_zone: ZoneName | None = None
     all_day: Bool | None = None
-    tags: Annotated[list[TagName], Field(max_length=50)] = []
+    tags: TagNames = []
     reminder_offset: Duration | None = None
     reminders: Annotated[list[ReminderSpec], Field(max_length=20)] = []
     recurrence: Recurrence | None = None
@@ -177,12 +179,18 @@ class UpdateTask(TaskFields):
     """The named fields change (PATCH), or all of them (PUT: those not named take their defaults, but for `status`
     and `time_zone`, which stay).
 
-    `version`, when given, must be the latest one, else 409. `scope` says how far another `due_date`, `time_zone` or
-    `all_day` of a recurring task reaches; another `recurrence` is always for this one and those that follow.
+    `version`, when given, must be the latest one, else 409. `base_version` instead is the one that the edit was made
+    on, at `made_at`: of what was changed since and is named here, the later edit stays. `add_tags` and `remove_tags`
+    change the tags whatever they are now. `scope` says how far another `due_date`, `time_zone` or `all_day` of a
+    recurring task reaches; another `recurrence` is always for this one and those that follow.
     """
 
     task_id: UUID
     version: Annotated[Int, Field(ge=1)] | None = None
+    base_version: Annotated[Int, Field(ge=1)] | None = None
+    made_at: Instant | None = None
+    add_tags: TagNames = []
+    remove_tags: TagNames = []
     scope: Scope = "this"
     title: Title = Field(default="", json_schema_extra=_without_default)
     replace: Bool = Field(default=False, description="true for PUT: what is not named takes its default")
@@ -194,6 +202,11 @@ class UpdateTask(TaskFields):
             for field in ("title", "description", "status", "priority", "tags", "reminders"):
                 if field in data and data[field] is None:
                     raise InvalidInput(field, "must not be null")
+            if data.get("version") is not None and data.get("base_version") is not None:
+                raise InvalidInput("base_version", "give either version or base_version")
+            for field in ("add_tags", "remove_tags"):
+                if data.get(field) and ("tags" in data or data.get("replace") is True):
+                    raise InvalidInput(field, "is not for a command that sets all tags")
             if data.get("replace") is True and "title" not in data:
                 raise InvalidInput("title", "is required")
         return data
@@ -229,36 +242,21 @@ class DeleteTask(OccurrenceRef):
     scope: Scope = "following"
 
 
-class PreviewRecurrence(Input):
-    """A date as `due_date` previews an all-day series."""
-
-    recurrence: Recurrence
-    due_date: DueDate
-    time_zone: ZoneName | None = None
-    count: Annotated[Int, Field(ge=1, le=500)] = 10
-
-
 class Deleted(BaseModel):
     id: UUID
     deleted: Literal[True] = True
-
-
-class RedriveNotifications(Input):
-    """All of the caller's that failed, or those of one reminder."""
-
-    reminder_id: UUID | None = None
-
-
-class Redriven(BaseModel):
-    """How many notifications are sent again."""
-
-    redriven: int
 
 
 class Page(BaseModel):
     """An HTML page, for a link that a person opens outside the app."""
 
     html: str
+
+
+class UpdatedTask(Task):
+    """The task after an edit, and where that met others' edits since its `base_version`."""
+
+    conflicts: list[Conflict] = []
 
 
 class TaskDetail(Task):

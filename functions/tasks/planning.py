@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from functions.tasks.errors import InvalidInput, StaleVersion
+from functions.tasks.field_changes import Conflict
+from functions.tasks.merging import made_at, noted
 from functions.tasks.models import (
     CreateTask,
     DeleteTask,
@@ -40,6 +43,8 @@ class Change:
     """Write only while this task is still completed and nothing follows it: the one that an occurrence follows."""
     reminder: Reminder | None = None
     """The reminder that the event is about; None for one about the task."""
+    conflicts: list[Conflict] = field(default_factory=list)
+    """Where it met other edits."""
 
 
 def plan_create(command: CreateTask, *, time_zone: str, now: datetime) -> Change:
@@ -65,8 +70,12 @@ def plan_create(command: CreateTask, *, time_zone: str, now: datetime) -> Change
     return Change(event_type="task.created", task=task, expected_version=0, tag_names=_distinct(command.tags))
 
 
-def plan_update(command: UpdateTask, task: Task, *, now: datetime) -> Change | None:
+def plan_update(
+    command: UpdateTask, task: Task, *, now: datetime, by: UUID | None = None, conflicts: Sequence[Conflict] = ()
+) -> Change | None:
     """The task with the command's fields; None when nothing changes. Raises InvalidInput and StaleVersion.
+
+    The command was merged (merging.py), which found `conflicts`; `by` is the sign-in that it came by.
 
     A new `recurrence` begins a new series at this task. A new due date (or zone) alone moves this occurrence only,
     or with scope "following" the rest of its series, which is a new series then.
@@ -108,10 +117,11 @@ def plan_update(command: UpdateTask, task: Task, *, now: datetime) -> Change | N
         event_type = "task.completed" if updated.status == "completed" else "task.reopened"
     return Change(
         event_type=event_type,
-        task=next_version(updated, now),
+        task=next_version(task, updated, now, at=made_at(command, now), by=by, tags="tags" in changed),
         expected_version=task.version,
         tag_names=tag_names,
         changed=changed,
+        conflicts=list(conflicts),
     )
 
 
@@ -127,7 +137,7 @@ def plan_completion(
     updated = updated.model_copy(update={"reminders": plan_reminders(updated, now)})
     return Change(
         event_type="task.completed" if completed else "task.reopened",
-        task=next_version(updated, now),
+        task=next_version(task, updated, now),
         expected_version=task.version,
         changed={"status": [task.status, status]},
     )
@@ -137,7 +147,7 @@ def plan_deletion(task: Task, *, version: int | None, now: datetime) -> Change:
     """The task deleted, its reminders cancelled."""
     check_version(version, task)
     gone = task.model_copy(update={"reminders": cancelled(task.reminders), "deleted": True})
-    return Change(event_type="task.deleted", task=next_version(gone, now), expected_version=task.version)
+    return Change(event_type="task.deleted", task=next_version(task, gone, now), expected_version=task.version)
 
 
 def plan_skip(command: OccurrenceRef, task: Task, *, now: datetime) -> Change | None:
@@ -160,7 +170,7 @@ def plan_skip(command: OccurrenceRef, task: Task, *, now: datetime) -> Change | 
     moved = _at(task, following, now)
     return Change(
         event_type="task.skipped",
-        task=next_version(moved, now),
+        task=next_version(task, moved, now),
         expected_version=task.version,
         changed=_difference(task, moved),
     )
@@ -199,6 +209,7 @@ def plan_next(task: Task, *, now: datetime) -> Change | None:
             "created_at": now,
             "updated_at": now,
             "follows": task.id,
+            "field_changes": {},
         }
     )
     return Change(
@@ -257,8 +268,12 @@ def _completion(task: Task, status: str, now: datetime) -> dict[str, Any]:
     return {"status": status, "completed_at": now if status == "completed" else None}
 
 
-def next_version(task: Task, now: datetime) -> Task:
-    return task.model_copy(update={"version": task.version + 1, "updated_at": now})
+def next_version(
+    old: Task, new: Task, now: datetime, *, at: datetime | None = None, by: UUID | None = None, tags: bool = False
+) -> Task:
+    """`new` as the version after `old`. The rest as merging.noted has it."""
+    new = new.model_copy(update={"version": old.version + 1, "updated_at": now})
+    return new.model_copy(update={"field_changes": noted(old, new, at=at or now, by=by, tags=tags)})
 
 
 def _distinct(names: list[str]) -> list[str]:

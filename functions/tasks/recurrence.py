@@ -23,16 +23,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from functions.tasks.errors import InvalidInput
+from functions.tasks.models import Input
 from functions.tasks.recurrence_model import Recurrence
 from functions.tasks.recurrence_text import in_words
 from functions.tasks.rrule_days import explicit, numbered_days
 from functions.tasks.rrule_text import Moment, Rule, format_rrule, parse_rrule
-from functions.tasks.values import DueDate, from_wall
+from functions.tasks.values import DueDate, Int, ZoneName, from_wall
 
 __all__ = [
     "MAX_PREVIEW",
@@ -56,6 +58,15 @@ class Occurrence:
 
     number: int
     due: date | datetime
+
+
+class PreviewRecurrence(Input):
+    """A date as `due_date` previews an all-day series."""
+
+    recurrence: Recurrence
+    due_date: DueDate
+    time_zone: ZoneName | None = None
+    count: Annotated[Int, Field(ge=1, le=500)] = 10
 
 
 class Preview(BaseModel):

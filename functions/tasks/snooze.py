@@ -123,7 +123,7 @@ def _family(reminders: Iterable[Reminder], reminder: Reminder) -> list[Reminder]
 def _change(event_type: str, task: Task, reminders: list[Reminder], about: Reminder, now: datetime) -> Change:
     return Change(
         event_type=event_type,
-        task=next_version(task.model_copy(update={"reminders": in_order(reminders)}), now),
+        task=next_version(task, task.model_copy(update={"reminders": in_order(reminders)}), now),
         expected_version=task.version,
         reminder=about,
     )

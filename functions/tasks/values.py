@@ -11,12 +11,15 @@ from typing import Annotated, Any, LiteralString
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BeforeValidator, Strict, StringConstraints, WithJsonSchema
+from pydantic import BeforeValidator, Field, Strict, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 FIRST_DAY = date(1900, 1, 1)
 LAST_DAY = date(9999, 12, 29)
 """Dates outside are refused, so that no conversion between zones can leave the years 1 to 9999."""
+
+MAX_TAGS = 50
+"""Tags a task."""
 
 MAX_OFFSET = timedelta(days=3660)
 
@@ -205,6 +208,7 @@ TagName = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=50, pattern=r"^[^,]*$"),
     BeforeValidator(_one_line),
 ]
+TagNames = Annotated[list[TagName], Field(max_length=MAX_TAGS)]
 Color = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
 Int = Annotated[int, Strict()]
 Bool = Annotated[bool, Strict()]

@@ -9,23 +9,28 @@ from typing import Any
 from uuid import UUID
 
 from functions.runtime.channels import Channels
+from functions.runtime.commands import Commands
 from functions.runtime.inputs import Services, bind
 from functions.runtime.limits import Limits
 from functions.runtime.outages import Outages
+from functions.runtime.rates import Rates
 from functions.runtime.settings import Settings
 from functions.runtime.sidecar import Sidecar
 from functions.runtime.triggers import load
+from functions.store.commands import CommandLog
 from functions.store.dead_messages import DeadMessages
 from functions.store.events import ActivityLog, Outbox
 from functions.store.reminders import Reminders
 from functions.store.tags import Tags
 from functions.store.tasks import Tasks
+from functions.store.users import Users
+from functions.tasks.commands import COMMANDS
 from functions.tasks.devices import Registration
 from functions.tasks.errors import Unavailable, Undeliverable
 from functions.tasks.events import ChangeEvent, Changes, Event, NotificationSend, ReminderDue, topic_of
 from tests.store.world import World
 
-PUBLISHING = {Tasks, Tags, Reminders, Outbox, Sidecar}
+PUBLISHING = {Tasks, Tags, Reminders, Outbox, Sidecar, Commands}
 """What a function must have to publish, or to append to the change log."""
 
 
@@ -67,7 +72,7 @@ class Refusing(Channels):
 class Life:
     def __init__(self, world: World) -> None:
         self.world = world
-        self.caller = world.user("ann@example.org")
+        self.caller = world.user("ann@example.org").model_copy(update={"scopes": frozenset({"write"})})
         self.sidecar = Recorder()
         self.sent: dict[str, set[str]] = defaultdict(set)
         """The topics that each function published on, by itself or by the changes that it wrote."""
@@ -75,6 +80,7 @@ class Life:
             Tasks: world.tasks,
             Tags: world.tags,
             Reminders: world.reminders,
+            Users: world.users,
             ActivityLog: world.log,
             Outbox: world.outbox,
             Sidecar: self.sidecar,
@@ -85,6 +91,8 @@ class Life:
             Outages: Outages(lambda seconds: True),
         }
         self._functions = {function.name: function for function in load()}
+        bound = {name: (self._functions[name], bind(self._functions[name], self._services)) for name in COMMANDS}
+        self._services[Commands] = Commands(CommandLog(world.database), bound, Rates("user", 0))
 
     def run(self, name: str, inputs: Event | dict[str, Any] | None = None) -> Any:
         """Runs a function on a message, or on a caller's inputs; answers what it does."""
@@ -105,6 +113,7 @@ class Life:
         self._tags()
         self._tasks()
         self._reminders()
+        self._offline()
         self.run("publish-outbox")
         self.run("log-activity", Changes(events=self.world.changes(self.caller)))
 
@@ -168,6 +177,16 @@ class Life:
             name = "bury-notification" if message.delivery.channel == "webhook" else "push-notification"
             self.run(name, message)
         self.run("redrive-notifications", {})
+
+    def _offline(self) -> None:
+        task = self.run("create-task", {"title": "old", "due_date": "2030-01-31T09:00:00Z", "reminder_offset": "P1D"})
+        reminder = self.run("update-task", {"task_id": task.id, "title": "theirs"}).reminders[0]
+        asked: list[tuple[str, dict[str, Any]]] = [
+            ("manage-reminders", {"action": "snooze", "reminder_id": str(reminder.id), "minutes": 5}),
+            ("update-task", {"task_id": str(task.id), "base_version": 1, "title": "yours"}),
+        ]
+        commands = [{"key": str(n), "function": name, "input": inputs} for n, (name, inputs) in enumerate(asked)]
+        self.run("apply-commands", {"sent_at": datetime.now(UTC).isoformat(), "commands": commands})
 
     def _heard(self, kind: type[Any]) -> list[Any]:
         return [message for message in self.sidecar.messages if isinstance(message, kind)]

@@ -23,6 +23,7 @@ NOT_EXPORTED = {
     "reminders": "as the reminders of tasks",
     "accounts": "the address is in account, the rest is the password's hash",
     "refresh_tokens": "hashes of tokens",
+    "commands": "answers that were given before, for repeats: what they tell of is in tasks, tags and the activity log",
     "personal_tokens": "hashes of tokens; what each is for: GET /api/auth/tokens",
 }
 LISTS = ("devices", "tags", "tasks", "activity", "deliveries", "digests")

@@ -15,6 +15,7 @@ import pytest
 
 import functions
 from functions.store.accounts import Account, Accounts, PersonalTokens
+from functions.store.commands import CommandLog, Key, Outcome
 from functions.store.devices import Devices
 from functions.store.digests import Digests
 from functions.store.events import ActivityLog, Outbox
@@ -96,6 +97,7 @@ class Ann:
         )
         assert world.accounts.sign_up(self.account, SECRET, TOKEN, NOW, time_zone="UTC")
         self.personal: PersonalToken = world.personal_tokens.add(self.caller, SECRET, ["read"], TOKEN, NOW, NOW + HOUR)
+        world.commands.once(key_of(self.caller), NOW, lambda: Outcome(0, SECRET))
         self.digest = DueDigest(str(self.caller.user_id), date(2026, 11, 23), UserSettings())
         world.rows("insert into digests (user_id, day) values (%s, %s)", self.caller.user_id, self.digest.day)
         world.rows("update users set time_zone = 'Asia/Tokyo' where user_id = %s", self.caller.user_id)
@@ -169,6 +171,10 @@ def sign_up(world: World, ben: Caller, ann: Ann) -> Any:
         ben.model_copy(update={"email": ann.account.email, "sign_in": ann.account.sign_in}),
         "Ben's", TOKEN, NOW, time_zone="UTC",
     )  # fmt: skip
+
+
+def key_of(caller: Caller) -> Key:
+    return Key(caller.user_id, "of Ann's", b"", "key")
 
 
 def account_of(ben: Caller) -> Account:
@@ -254,6 +260,7 @@ ATTEMPTS: list[tuple[str, Attempt]] = [
     ),
     ("PersonalTokens.remove", lambda world, ben, ann: world.personal_tokens.remove(ben.user_id, ann.personal.id)),
     ("PersonalTokens.use", lambda world, ben, ann: world.personal_tokens.use(ben.user_id, TOKEN, NOW)),
+    ("CommandLog.once", lambda world, ben, ann: world.commands.once(key_of(ben), NOW, lambda: Outcome(0, "Ben's"))),
     ("Digests.tasks", lambda world, ben, ann: world.digests.tasks(as_bens(ben, ann))),
     ("Digests.record", lambda world, ben, ann: world.digests.record(as_bens(ben, ann), "sent", NOW)),
     ("Outbox.pending", lambda world, ben, ann: world.outbox.pending([ben.user_id])),
@@ -270,7 +277,7 @@ def test_every_method_of_the_store_is_tried() -> None:
         f"{store.__name__}.{name}"
         for store in (
             *(Tasks, TaskLists, Tags, Reminders, Devices, Users, Digests, Outbox, ActivityLog),
-            *(Exports, Accounts, PersonalTokens),
+            *(Exports, Accounts, PersonalTokens, CommandLog),
         )
         for name, _ in inspect.getmembers(store, inspect.isfunction)
         if not name.startswith("_")

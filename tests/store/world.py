@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 from uuid import UUID, uuid4
 
 from functions.store.accounts import Accounts, PersonalTokens
+from functions.store.commands import CommandLog
 from functions.store.database import Database
 from functions.store.devices import Devices
 from functions.store.digests import Digests
@@ -45,6 +46,7 @@ class World:
         self.accounts = Accounts(self.database)
         self.personal_tokens = PersonalTokens(self.database)
         self.digests = Digests(self.database)
+        self.commands = CommandLog(self.database)
         self.outbox = Outbox(self.database)
         self.log = ActivityLog(self.database)
 

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from functions.tasks.account_deletion import DeleteAccount
 from functions.tasks.accounts import IssueToken, ManageTokens
+from functions.tasks.commands import ApplyCommands, SentCommand
+from functions.tasks.delivery import RedriveNotifications
 from functions.tasks.devices import ManageDevices, PushKeys
 from functions.tasks.errors import InvalidInput
 from functions.tasks.exports import ExportData
@@ -21,8 +23,6 @@ from functions.tasks.models import (
     DeleteTask,
     Input,
     OccurrenceRef,
-    PreviewRecurrence,
-    RedriveNotifications,
     Reminder,
     ReminderSpec,
     Task,
@@ -32,6 +32,7 @@ from functions.tasks.models import (
     resolve_due,
 )
 from functions.tasks.query import ListActivity, ListTasks
+from functions.tasks.recurrence import PreviewRecurrence
 from functions.tasks.snooze import ManageReminders
 from functions.tasks.tags import ManageTags
 from functions.tasks.unsubscribing import Unsubscribe
@@ -66,6 +67,8 @@ _SMALLEST: dict[type[Input], dict[str, Any]] = {
     ExportData: {},
     IssueToken: {"action": "token"},
     ManageTokens: {"action": "list"},
+    SentCommand: {"key": "1", "function": "create-task"},
+    ApplyCommands: {"sent_at": "2026-11-23T09:00:00Z", "commands": [{"key": "1", "function": "create-task"}]},
 }
 """What suffices for each input."""
 
@@ -101,7 +104,7 @@ class TestInputs:
     def test_refuse_wrong_types_in_every_field(self, model: type[Input]) -> None:
         for name, field in model.model_fields.items():
             said = field.alias or name
-            wrong = {**_SMALLEST[model], said: {"an": "object"}}
+            wrong = {**_SMALLEST[model], said: ["a list"] if field.annotation == dict[str, Any] else {"an": "object"}}
             refused = fields_refused(model, **wrong)
             assert refused, said
             assert {path.split(".")[0] for path in refused} == {said}

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.tasks.errors import InvalidInput, StaleVersion
+from functions.tasks.field_changes import FieldChange
 from functions.tasks.models import CreateTask, Tag, Task, UpdateTask
 from functions.tasks.planning import (
     Change,
@@ -151,7 +152,10 @@ class TestUpdate:
         assert (change.event_type, change.expected_version) == ("task.updated", 1)
         assert change.changed == {"title": ["a", "b"]}
         assert change.tag_names is None
-        assert change.task == old.model_copy(update={"title": "b", "version": 2, "updated_at": NOW + HOUR})
+        noted = {"title": FieldChange(version=2, at=NOW + HOUR)}
+        assert change.task == old.model_copy(
+            update={"title": "b", "version": 2, "updated_at": NOW + HOUR, "field_changes": noted}
+        )
 
     @pytest.mark.parametrize(
         "fields",
