@@ -80,6 +80,16 @@ class Settings(BaseSettings):
     rate_per_address: float = Field(
         default=100, ge=0, le=1_000_000, description="the same of an IPv4 address or an IPv6 /64, whoever is behind it"
     )
+    changes_kept_days: int = Field(
+        default=90, ge=1, le=36_500, description="how long a device may be away and still be told only what changed"
+    )
+    redis_host: str = Field(
+        default="", description="host:port of the Redis that hubs hear of changes by; empty: they hear by PostgreSQL"
+    )
+    redis_password: str = Field(default="", repr=False, description="empty where Redis asks for none")
+    redis_tls: bool = False
+    hub_sockets: int = Field(default=10_000, ge=1, description="sockets of one hub")
+    hub_sockets_per_user: int = Field(default=1000, ge=1, description="of one user, at one hub")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     grace_seconds: float = Field(default=5, ge=0, description="time for what is under way, on SIGTERM")
 
