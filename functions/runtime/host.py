@@ -20,6 +20,7 @@ from functions.runtime.auth import Authenticator, authenticator
 from functions.runtime.channels import Channels
 from functions.runtime.commands import Commands, carry_out, key_of
 from functions.runtime.consumer import Handler, consumer
+from functions.runtime.fanout import Fanout
 from functions.runtime.inputs import Services, bind, gather
 from functions.runtime.interceptor import Interceptor, Invocation, current
 from functions.runtime.keys import Keys
@@ -37,6 +38,7 @@ from functions.runtime.token_keys import TokenKeys
 from functions.runtime.tokens import Tokens
 from functions.runtime.triggers import Cron, Function, Topic, load
 from functions.store.accounts import Accounts, PersonalTokens
+from functions.store.changes import ChangeLog
 from functions.store.commands import CommandLog
 from functions.store.database import Database
 from functions.store.dead_messages import DeadMessages
@@ -106,12 +108,15 @@ class Host:
         outbound = Outbound(allow_private=settings.webhook_allow_private)
         devices = Devices(self._database)
         mailer = Mailer(settings, self._sidecar)
+        changes = ChangeLog(self._database)
         services: Services = {
             Tasks: Tasks(self._database),
             TaskLists: TaskLists(self._database),
             Tags: Tags(self._database),
             Reminders: self._reminders,
             ActivityLog: ActivityLog(self._database),
+            ChangeLog: changes,
+            Fanout: Fanout(settings, changes),
             Exports: Exports(self._database),
             Outbox: self._outbox,
             Devices: devices,

@@ -81,6 +81,16 @@ class Settings(BaseSettings):
     limit_addresses: bool = Field(
         default=True, description="limit sign-ups, sign-ins and refreshes of an address; those of an email always are"
     )
+    changes_kept_days: int = Field(
+        default=90, ge=1, le=36_500, description="how long a device may be away and still be told only what changed"
+    )
+    redis_host: str = Field(
+        default="", description="host:port of the Redis that hubs hear of changes by; empty: they hear by PostgreSQL"
+    )
+    redis_password: str = Field(default="", repr=False, description="empty where Redis asks for none")
+    redis_tls: bool = False
+    hub_sockets: int = Field(default=10_000, ge=1, description="sockets of one hub")
+    hub_sockets_per_user: int = Field(default=1000, ge=1, description="of one user, at one hub")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     grace_seconds: float = Field(default=5, ge=0, description="time for what is under way, on SIGTERM")
 

@@ -34,7 +34,7 @@ def test_correlation_id__goes_from_the_request_through_its_events_to_their_consu
         lambda: [line["function"] for line in lines_of(system, given)].count("log-activity") >= 2,
         what="the consumers have logged the request's events",
     )
-    assert functions() == {"complete-task", "log-activity", "spawn-recurrence"}
+    assert functions() == {"complete-task", "log-activity", "relay-sync", "spawn-recurrence"}
     for line in lines_of(system, given):
         assert line["correlation_id"] == given
         assert line["level"] == "info"

@@ -15,6 +15,7 @@ import pytest
 
 import functions
 from functions.store.accounts import Account, Accounts, PersonalTokens
+from functions.store.changes import ChangeLog
 from functions.store.commands import CommandLog, Key, Outcome
 from functions.store.devices import Devices
 from functions.store.digests import Digests
@@ -44,13 +45,13 @@ ACROSS_USERS = {
     *("Reminders.claim_due", "Reminders.release_expired", "Reminders.next_due", "Reminders.forget_claims"),
     *("Digests.plan", "Digests.claim"),
     *("Outbox.pending_users", "Outbox.replay_unseen", "Outbox.replay_recent"),
-    "Accounts.of_email",
+    *("Accounts.of_email", "ChangeLog.prune"),
 }
 """What the ticks call, and signing in: they look across users, and are given no user."""
 
 OF_SEVERAL = {
     *("Reminders.recipients", "Reminders.plan_deliveries", "Reminders.begin_attempts", "Reminders.record"),
-    *("Reminders.release", "Outbox.publish", "Outbox.pending"),
+    *("Reminders.release", "Outbox.publish", "Outbox.pending", "ChangeLog.current"),
 }
 """What handles several users' reminders or events at once: each with its user."""
 
@@ -240,6 +241,10 @@ ATTEMPTS: list[tuple[str, Attempt]] = [
     ("Users.end_digest", lambda world, ben, ann: world.users.end_digest(ben.user_id)),
     ("Users.delete", lambda world, ben, ann: world.users.delete(ben.user_id)),
     ("Exports.part", lambda world, ben, ann: Exports(world.database).part(ben, None, NOW)),
+    ("ChangeLog.after", lambda world, ben, ann: world.change_log.after(ben.user_id, 0, 100)),
+    ("ChangeLog.current", lambda world, ben, ann: world.change_log.current([ben.user_id])),
+    ("ChangeLog.notify", lambda world, ben, ann: world.change_log.notify(ben.user_id, 1)),
+    ("ChangeLog.snapshot", lambda world, ben, ann: world.change_log.snapshot(ben, None, 100)),
     ("Accounts.sign_up", sign_up),
     ("Accounts.of_user", lambda world, ben, ann: world.accounts.of_user(ben.user_id)),
     (
@@ -277,7 +282,7 @@ def test_every_method_of_the_store_is_tried() -> None:
         f"{store.__name__}.{name}"
         for store in (
             *(Tasks, TaskLists, Tags, Reminders, Devices, Users, Digests, Outbox, ActivityLog),
-            *(Exports, Accounts, PersonalTokens, CommandLog),
+            *(Exports, Accounts, PersonalTokens, CommandLog, ChangeLog),
         )
         for name, _ in inspect.getmembers(store, inspect.isfunction)
         if not name.startswith("_")

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 from uuid import UUID, uuid4
 
 from functions.store.accounts import Accounts, PersonalTokens
+from functions.store.changes import ChangeLog
 from functions.store.commands import CommandLog
 from functions.store.database import Database
 from functions.store.devices import Devices
@@ -49,6 +50,7 @@ class World:
         self.commands = CommandLog(self.database)
         self.outbox = Outbox(self.database)
         self.log = ActivityLog(self.database)
+        self.change_log = ChangeLog(self.database)
 
     def __enter__(self) -> Self:
         self.database.open()

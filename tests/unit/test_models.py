@@ -34,6 +34,7 @@ from functions.tasks.models import (
 from functions.tasks.query import ListActivity, ListTasks
 from functions.tasks.recurrence import PreviewRecurrence
 from functions.tasks.snooze import ManageReminders
+from functions.tasks.sync import SyncChanges
 from functions.tasks.tags import ManageTags
 from functions.tasks.unsubscribing import Unsubscribe
 from functions.tasks.user_settings import ManageSettings, QuietHours
@@ -56,6 +57,7 @@ _SMALLEST: dict[type[Input], dict[str, Any]] = {
     ReminderSpec: {"offset": "PT1H"},
     PreviewRecurrence: {"recurrence": {"type": "daily"}, "due_date": "2026-11-23"},
     ListTasks: {},
+    SyncChanges: {},
     ListActivity: {},
     ManageDevices: {},
     PushKeys: {"p256dh": "", "auth": ""},

@@ -37,6 +37,7 @@ REST = {
     ("DELETE", f"/api/tags/{UUID}"): "manage-tags",
     ("POST", "/api/recurrence/preview"): "preview-recurrence",
     ("GET", "/api/activity"): "list-activity",
+    ("GET", "/api/sync"): "sync-changes",
     ("POST", "/api/auth/signup"): "issue-token",
     ("POST", "/api/auth/token"): "issue-token",
     ("POST", "/api/auth/refresh"): "issue-token",
