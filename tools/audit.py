@@ -1,7 +1,7 @@
 """Looks every locked package up in the databases of known vulnerabilities: `python -m tools.audit`.
 
-pip-audit asks PyPI, and where that cannot say OSV (https://osv.dev), about each package of the lock files; where there
-is a web/package-lock.json, npm asks its registry about that. A line for each finding that tools/audit.toml does not
+pip-audit asks PyPI, and where that cannot say OSV (https://osv.dev), about each package of the lock files; npm asks its
+registry about web/package-lock.json. A line for each finding that tools/audit.toml does not
 allow. Exit status: 0 where there is none; 1 where there is; 2 when something has to be mended first; 3 when the
 databases did not answer for every package: nothing is known then.
 """
@@ -186,7 +186,7 @@ def main() -> int:
     today = datetime.now(UTC).date()
     try:
         allowed = read_allowed(Path(REPOSITORY, ALLOWED).read_text(), today)
-        findings = look_up(ask) + (read_npm(ask_npm()) if (WEB / "package-lock.json").exists() else [])
+        findings = look_up(ask) + read_npm(ask_npm())
         mend, know = judge(findings, allowed, today)
     except OperatorError as error:
         fail(error)

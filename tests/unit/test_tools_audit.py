@@ -128,6 +128,7 @@ def test_exit_status(
     said: str,
 ) -> None:
     monkeypatch.setattr(audit, "ask", lambda service: answer)
+    monkeypatch.setattr(audit, "ask_npm", lambda: '{"auditReportVersion": 2, "vulnerabilities": {}}')
     assert audit.main() == status
     output = capsys.readouterr()
     lines = (output.out + output.err).splitlines()
