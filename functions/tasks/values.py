@@ -110,7 +110,7 @@ def _one_line(value: Any) -> Any:
     if isinstance(value, str):
         if any(ord(character) < 32 or ord(character) == 127 for character in value):
             raise _refuse("text", "must not contain control characters")
-        if value and not value.strip():
+        if value and all(c.isspace() or unicodedata.category(c) == "Cf" for c in value):
             raise _refuse("text", "must not be blank")
     return _plain(value)
 

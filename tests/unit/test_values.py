@@ -475,7 +475,20 @@ class TestText:
 
     @pytest.mark.parametrize("kind", [values.Title, values.TagName])
     @pytest.mark.parametrize(
-        "value", ["", " ", "\N{NO-BREAK SPACE}", "a\nb", "a\r\nb", "a\tb", "\x1b[0m", "\x7f"], ids=repr
+        "value",
+        [
+            "",
+            " ",
+            "\N{NO-BREAK SPACE}",
+            "\N{ZERO WIDTH SPACE}",
+            " \N{WORD JOINER} ",
+            "a\nb",
+            "a\r\nb",
+            "a\tb",
+            "\x1b[0m",
+            "\x7f",
+        ],
+        ids=repr,
     )
     def test_of_one_line_is_neither_blank_nor_has_control_characters(self, kind: object, value: str) -> None:
         assert not check(kind, value)
