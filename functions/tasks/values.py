@@ -115,6 +115,11 @@ def _one_line(value: Any) -> Any:
     return _plain(value)
 
 
+def _tag_name(value: Any) -> Any:
+    """Composed (Unicode NFC), so that what looks the same and differs in its code points alone is one tag."""
+    return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
+
+
 def duration(value: Any) -> str:
     """An ISO 8601 duration of weeks, days, hours, minutes and seconds, kept as written.
 
@@ -203,6 +208,7 @@ Description = Annotated[PlainText, StringConstraints(max_length=20_000)]
 TagName = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=50, pattern=r"^[^,]*$"),
+    BeforeValidator(_tag_name),
     BeforeValidator(_one_line),
 ]
 Color = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]

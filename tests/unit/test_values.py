@@ -501,6 +501,10 @@ class TestText:
         """So that a filter, which is split at commas and stripped, finds it."""
         assert TypeAdapter(values.TagName).validate_python("  at home ") == "at home"
 
+    def test_of_a_tag_is_composed(self) -> None:
+        """So that one that was typed on another system is the same tag."""
+        assert TypeAdapter(values.TagName).validate_python("Cafe\N{COMBINING ACUTE ACCENT}") == "Café"
+
     def test_of_a_tag_has_no_comma(self) -> None:
         assert not check(values.TagName, "a,b")
         assert check(values.TagName, "café & co.")
