@@ -135,8 +135,8 @@ class ActivityLog:
         for clause, name, value in (
             ("occurred_at >= %(from)s", "from", query.from_),
             ("occurred_at < %(to)s", "to", query.to),
-            ("event_type = any(%(event_type)s)", "event_type", query.event_type),
-            ("entity_type = any(%(entity_type)s)", "entity_type", query.entity_type),
+            ("event_type = any(%(event_type)s)", "event_type", query.event_type or None),
+            ("entity_type = any(%(entity_type)s)", "entity_type", query.entity_type or None),
             ("entity_id = %(entity_id)s", "entity_id", query.entity_id),
             ("task_id = %(task_id)s", "task_id", query.task_id),
         ):

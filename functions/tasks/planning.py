@@ -23,7 +23,7 @@ from functions.tasks.models import (
 )
 from functions.tasks.recurrence import Occurrence
 from functions.tasks.reminders import cancelled, plan_reminders, spec_key
-from functions.tasks.series import begin_rest, begin_series, next_in_series
+from functions.tasks.series import begin_rest, begin_series, keeping_day, next_in_series
 from functions.tasks.values import uuid7
 
 
@@ -99,9 +99,11 @@ def plan_update(
         values.setdefault("reminder_specs", [spec for spec in task.reminder_specs if spec.offset is None])
     updated = task.model_copy(update=values)
     if updated.recurrence != task.recurrence:
+        updated = keeping_day(updated, task)
+    if updated.recurrence != task.recurrence:
         updated = begin_series(updated, uuid7(now))
     elif command.scope == "following" and _when(updated) != _when(task):
-        updated = begin_rest(updated, uuid7(now))
+        updated = begin_rest(keeping_day(updated, task), uuid7(now))
     _check_due(updated)
     updated = updated.model_copy(update=_completion(updated, status, now))
     updated = updated.model_copy(update={"reminders": plan_reminders(updated, now)})

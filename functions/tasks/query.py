@@ -99,15 +99,39 @@ _PART: dict[str, Callable[[Any], Any]] = {
 
 
 _WORD = re.compile(r"[^\W_]+")
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u30ff\u3400-\u9fff\U00020000-\U0003ffff"
+"""Characters of scripts that put no space between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
+_RUN = re.compile(f"[{_UNSPACED}]+|[^{_UNSPACED}]+")
 
 
 def words_of(text: str) -> list[str]:
-    """The words that full-text search knows a text by: runs of letters and digits, folded, each once."""
-    return sorted({word[:100] for word in _WORD.findall(fold(text))})
+    """The words that full-text search knows a text by, folded, each once: runs of letters and digits, and where a
+    script has no spaces each character with the next one, as a word may begin at any of them."""
+    return sorted({word for part in _parts(text) for word in _indexed(part)})
 
 
 def search_expression(text: str) -> str:
     """The tsquery that finds all words of `text`, the last one as a prefix; the empty one, which finds nothing, for
-    a text without words."""
-    words = [word[:100] for word in _WORD.findall(fold(text))]
-    return " & ".join([*(f"'{word}'" for word in words[:-1]), f"'{words[-1]}':*"]) if words else ""
+    a text without words. Of a script without spaces it finds the pairs of characters, or what begins with a single one.
+    """
+    terms: list[str] = []
+    for part in (parts := _parts(text)):
+        if _is_unspaced(part):
+            terms += [f"'{pair}'" for pair in _indexed(part)[:-1]] or [f"'{part}':*"]
+        else:
+            terms.append(f"'{part[:100]}'")
+    if parts and not _is_unspaced(parts[-1]):
+        terms[-1] += ":*"
+    return " & ".join(dict.fromkeys(terms))
+
+
+def _parts(text: str) -> list[str]:
+    return [part for word in _WORD.findall(fold(text)) for part in _RUN.findall(word)]
+
+
+def _is_unspaced(part: str) -> bool:
+    return re.match(f"[{_UNSPACED}]", part) is not None
+
+
+def _indexed(part: str) -> list[str]:
+    return [part[at : at + 2] for at in range(len(part))] if _is_unspaced(part) else [part[:100]]

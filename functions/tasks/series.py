@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -47,6 +47,29 @@ def begin_rest(task: Task, series: UUID) -> Task:
     return begin_series(task.model_copy(update={"recurrence": recurrence}), series)
 
 
+def keeping_day(task: Task, before: Task) -> Task:
+    """The task after an edit, with the day of the month that its series is of written out, where the edit leaves the
+    day alone and that is the last one of a shorter month: a task that is due on 28 February may be of the 31st.
+    """
+    rule, old = task.recurrence, before.recurrence
+    if rule is None or old is None or task.due_date is None or before.series_start is None:
+        return task
+    unit = rule.unit or rule.type
+    if unit != (old.unit or old.type) or unit not in ("month", "monthly", "year", "yearly"):
+        return task
+    if rule.anchor == "completion" or rule.day_of_month or rule.days_of_week or old.days_of_week:
+        return task
+    day = _local_day(task.due_date, task.time_zone)
+    series_day = _local_day(before.series_start, before.series_time_zone or before.time_zone)
+    wanted = old.day_of_month or series_day.day
+    at_month_end = (day + timedelta(days=1)).day == 1
+    if before.due_date is None or day != _local_day(before.due_date, before.time_zone):
+        return task
+    if not at_month_end or wanted <= day.day or rule.month not in (None, day.month):
+        return task
+    return task.model_copy(update={"recurrence": rule.model_copy(update={"day_of_month": wanted})})
+
+
 def next_in_series(task: Task, *, done: date | datetime, now: datetime) -> Occurrence | None:
     """The occurrence that follows this one, `done` at a time or on a day; None when its series has ended, or for a
     task without one.
@@ -74,6 +97,10 @@ def next_in_series(task: Task, *, done: date | datetime, now: datetime) -> Occur
     if task.recurrence.total is not None and number > task.recurrence.total:
         return None
     return Occurrence(number, following.due)
+
+
+def _local_day(due: date | datetime, time_zone: str) -> date:
+    return due.astimezone(ZoneInfo(time_zone)).date() if isinstance(due, datetime) else due
 
 
 def _excluding_days(recurrence: Recurrence, zone: ZoneInfo) -> Recurrence:

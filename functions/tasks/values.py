@@ -113,9 +113,14 @@ def _one_line(value: Any) -> Any:
     if isinstance(value, str):
         if any(ord(character) < 32 or ord(character) == 127 for character in value):
             raise _refuse("text", "must not contain control characters")
-        if value and not value.strip():
+        if value and all(c.isspace() or unicodedata.category(c) == "Cf" for c in value):
             raise _refuse("text", "must not be blank")
     return _plain(value)
+
+
+def _tag_name(value: Any) -> Any:
+    """Composed (Unicode NFC), so that what looks the same and differs in its code points alone is one tag."""
+    return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
 
 
 def duration(value: Any) -> str:
@@ -206,6 +211,7 @@ Description = Annotated[PlainText, StringConstraints(max_length=20_000)]
 TagName = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=50, pattern=r"^[^,]*$"),
+    BeforeValidator(_tag_name),
     BeforeValidator(_one_line),
 ]
 TagNames = Annotated[list[TagName], Field(max_length=MAX_TAGS)]

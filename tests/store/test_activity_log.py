@@ -131,6 +131,7 @@ class TestPage:
             ({"from": (NOW + 2 * HOUR).isoformat(), "to": (NOW + 4 * HOUR).isoformat()}, [5, 4]),
             ({"event_type": "task.created,task.deleted"}, [10, 3, 2]),
             ({"event_type": "task.exploded"}, []),
+            ({"event_type": "", "entity_type": ","}, list(range(10, 0, -1))),  # as in lists of tasks
             ({"entity_type": "tag"}, [1]),
             ({"entity_type": "tag,task", "event_type": "task.completed"}, [9]),
             ({"entity_id": str(uuid4())}, []),

@@ -270,6 +270,8 @@ def texts(world: World) -> tuple[Caller, dict[str, str]]:
         "cafe": ("Meet at the Café", "bring the MILK money"),
         "plan": ("Plan the garden-party", "ask Straßenbauamt; e-mail ann@example.com"),
         "japan": ("日本語 を 学ぶ", ""),
+        "china": ("买牛奶和面包", ""),
+        "thai": ("ซื้อนมและขนมปัง", ""),
         "long": ("w" * 400, "x" * 5000 + " needle"),
         "quote": ("it's 'quoted' \\ & | ! <-> :*", ""),
     }
@@ -295,6 +297,12 @@ class TestSearch:
             ("example.com", {"plan"}),
             ("日本語", {"japan"}),
             ("日本", {"japan"}),
+            ("本語", {"japan"}),  # a word of a script without spaces may begin anywhere
+            ("語", {"japan"}),
+            ("牛奶", {"china"}),
+            ("面包 买牛奶", {"china"}),
+            ("奶牛", set()),
+            ("ขนม", {"thai"}),
             ("needle", {"long"}),
             ("w" * 150, {"long"}),
             ("it's", {"quote"}),
@@ -302,7 +310,7 @@ class TestSearch:
             ("milk'; drop table tasks; --", set()),
             ("nothing", set()),
             ("!?", set()),
-            (" ", {"milk", "cafe", "plan", "japan", "long", "quote"}),  # as if nothing were asked
+            (" ", {"milk", "cafe", "plan", "japan", "china", "thai", "long", "quote"}),  # as if nothing were asked
         ],
     )
     def test_finds_all_words_in_title_and_description(

@@ -176,6 +176,39 @@ class TestThisAndThoseThatFollow:
         assert after is not None
         assert (after.time_zone, after.due_date) == (NEW_YORK, at("2026-11-24 09:00", NEW_YORK))
 
+    @pytest.mark.parametrize("recurrence", [{"type": "monthly"}, {"type": "custom", "unit": "month"}])
+    def test_vikunja_3436_of_the_31st_come_back_to_it_from_february(self, recurrence: dict[str, Any]) -> None:
+        """Its time is another one from 28 February on, and the 31st is still its day."""
+        february = following(new("2027-01-31 09:00", recurrence=recurrence), at("2027-01-31 09:00"))
+        assert february is not None
+        moved = rest(february, at("2027-02-28 10:00"))
+        assert dues(moved, 4) == ["2027-02-28 10:00", "2027-03-31 10:00", "2027-04-30 10:00", "2027-05-31 10:00"]
+        april = following(following(moved, at("2027-02-28 10:00")) or moved, at("2027-03-31 10:00"))
+        assert dues(rest(april or moved, "2027-04-30"), 2) == ["2027-04-30", "2027-05-31"]
+
+    def test_vikunja_3436_of_the_31st_stay_so_when_their_end_is_set_in_february(self) -> None:
+        february = following(new("2027-01-31 09:00", recurrence={"type": "monthly"}), at("2027-01-31 09:00"))
+        assert february is not None
+        ending = {"type": "monthly", "end_date": "2027-04-30"}
+        ended = edit(february, recurrence=ending)
+        assert dues(ended) == ["2027-02-28 09:00", "2027-03-31 09:00", "2027-04-30 09:00"]
+        again = UpdateTask.model_validate({"task_id": ended.id, "recurrence": ending})
+        assert plan_update(again, ended, now=NOW) is None
+        named = edit(february, recurrence={"type": "monthly", "day_of_month": 28})
+        assert dues(named, 2) == ["2027-02-28 09:00", "2027-03-28 09:00"]
+        weekly = edit(february, recurrence={"type": "weekly"})
+        assert dues(weekly, 2) == ["2027-02-28 09:00", "2027-03-07 09:00"]
+
+    def test_of_29_february_come_back_to_it(self) -> None:
+        after = following(new("2024-02-29 09:00", recurrence={"type": "yearly"}), at("2026-12-01 09:00"))
+        assert dues(rest(after or new(), at("2027-02-28 10:00")), 2) == ["2027-02-28 10:00", "2028-02-29 10:00"]
+
+    def test_that_moved_to_the_28th_stay_there(self) -> None:
+        february = following(new("2027-01-30 09:00", recurrence={"type": "monthly"}), at("2027-01-31 09:00"))
+        assert dues(rest(february or new(), at("2027-02-27 09:00")), 2) == ["2027-02-27 09:00", "2027-03-27 09:00"]
+        march = following(february or new(), at("2027-02-28 09:00"))
+        assert dues(rest(march or new(), at("2027-02-28 09:00")), 2) == ["2027-02-28 09:00", "2027-03-28 09:00"]
+
     def test_become_all_day_and_timed_again(self) -> None:
         days = rest(new(), "2026-11-24")
         assert dues(days, 2) == ["2026-11-24", "2026-11-25"]

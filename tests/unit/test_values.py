@@ -475,7 +475,20 @@ class TestText:
 
     @pytest.mark.parametrize("kind", [values.Title, values.TagName])
     @pytest.mark.parametrize(
-        "value", ["", " ", "\N{NO-BREAK SPACE}", "a\nb", "a\r\nb", "a\tb", "\x1b[0m", "\x7f"], ids=repr
+        "value",
+        [
+            "",
+            " ",
+            "\N{NO-BREAK SPACE}",
+            "\N{ZERO WIDTH SPACE}",
+            " \N{WORD JOINER} ",
+            "a\nb",
+            "a\r\nb",
+            "a\tb",
+            "\x1b[0m",
+            "\x7f",
+        ],
+        ids=repr,
     )
     def test_of_one_line_is_neither_blank_nor_has_control_characters(self, kind: object, value: str) -> None:
         assert not check(kind, value)
@@ -487,6 +500,10 @@ class TestText:
     def test_of_a_tag_has_no_blanks_around_it(self) -> None:
         """So that a filter, which is split at commas and stripped, finds it."""
         assert TypeAdapter(values.TagName).validate_python("  at home ") == "at home"
+
+    def test_of_a_tag_is_composed(self) -> None:
+        """So that one that was typed on another system is the same tag."""
+        assert TypeAdapter(values.TagName).validate_python("Cafe\N{COMBINING ACUTE ACCENT}") == "Café"
 
     def test_of_a_tag_has_no_comma(self) -> None:
         assert not check(values.TagName, "a,b")
