@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +27,9 @@ from functions.tasks.models import Caller
 HEADER = "Idempotency-Key"
 MAX_KEY = 128
 
+TOGETHER = 20
+"""Commands of a batch that are one transaction: its user's other commands wait so long."""
+
 Bound = tuple[Function, Callable[..., Any]]
 """A function, and its handler with the dependencies filled in."""
 
@@ -46,22 +50,20 @@ def carry_out(
     caller: Caller,
     *,
     key: str = "",
-    field: str = HEADER,
-    also: Mapping[str, Any] | None = None,
 ) -> BaseModel | str:
     """The answer of a function; for a command with a key as JSON, which is what the first one was answered.
 
-    `also` are inputs that are not compared with those of the first one. Raises what the function raises (KeptRefusal
-    for what it raised then), and InvalidInput naming `field` for the key of another command.
+    Raises what the function raises (KeptRefusal for what it raised then), and InvalidInput for the key of another
+    command.
     """
     function, call = bound
     check_scope(function, verb, inputs, caller.scopes)
-    command = function.input.model_validate({**inputs, **(also or {})}) if function.input else None
+    command = function.input.model_validate(inputs) if function.input else None
     if not key or not function.once or function.reads(verb, inputs):
         answer: BaseModel = call(command, caller)
         return answer
     now = datetime.now(UTC)
-    known = Key(caller.user_id, key, _fingerprint(function, inputs), field)
+    known = Key(caller.user_id, key, _fingerprint(function, inputs), HEADER)
     try:
         outcome = log.once(known, now, lambda: Outcome(0, _json(call(command, caller))))
     except KEPT as error:
@@ -85,42 +87,78 @@ class Commands:
         """What became of each command, in order. It ends early where one cannot be carried out now, as those behind it
         may build on it. Raises Unavailable or TooManyRequests where that is the first one."""
         results: list[CommandResult] = []
-        for command in batch.commands:
-            try:
-                results.append(self._result(command, batch, caller, now))
-            except (Unavailable, TooManyRequests) as error:
-                if not results:
-                    raise
-                logger().warning("batch_ended", carried_out=len(results), error=str(error))
-                break
+        try:
+            while len(results) < len(batch.commands):
+                some = batch.commands[len(results) : len(results) + TOGETHER]
+                results += self._together(some, batch.sent_at, caller, now)
+        except (Unavailable, TooManyRequests) as error:
+            if not results:
+                raise
+            logger().warning("batch_ended", carried_out=len(results), error=str(error))
         return CommandResults(results=results)
 
-    def _result(self, command: SentCommand, batch: ApplyCommands, caller: Caller, now: datetime) -> CommandResult:
-        self._rates.take(str(caller.user_id))
-        try:
-            answer = self._answer(command, made_at(command, batch.sent_at, now), caller)
-        except (Unavailable, TooManyRequests):
-            raise
-        except Exception as error:
-            status = status_of(error, caller.correlation_id)
-            if http_status(status.code) == 500:
-                logger().error("failed", command=command.function, exc_info=error)
-            return CommandResult(
-                key=command.key, status=http_status(status.code), error=MessageToDict(status) | {"code": status.code}
-            )
-        return CommandResult(key=command.key, status=200, answer=answer)
+    def _together(
+        self, commands: Sequence[SentCommand], sent_at: datetime, caller: Caller, now: datetime
+    ) -> list[CommandResult]:
+        """What became of these, or of the first of them; those are one transaction."""
+        prepared: list[_Prepared | Exception] = []
+        for command in commands:
+            try:
+                self._rates.take(str(caller.user_id))
+                prepared.append(self._prepared(command, made_at(command, sent_at, now), caller))
+            except TooManyRequests:
+                if not prepared:
+                    raise
+                break
+            except Exception as error:
+                prepared.append(error)
+        good = [each for each in prepared if isinstance(each, _Prepared)]
+        outcomes = iter(
+            self._log.each([each.key for each in good], now, lambda n: good[n].run(), _kept) if good else ()
+        )
+        results = []
+        for command, each in zip(commands, prepared, strict=False):
+            outcome = next(outcomes, None) if isinstance(each, _Prepared) else each
+            if outcome is None:
+                break
+            results.append(_result(command, outcome, caller.correlation_id))
+        return results
 
-    def _answer(self, command: SentCommand, made: datetime, caller: Caller) -> dict[str, Any]:
+    def _prepared(self, command: SentCommand, made: datetime, caller: Caller) -> _Prepared:
         bound = self._functions.get(command.function)
         if bound is None:
             raise InvalidInput("function", f"must be one of {', '.join(self._functions)}")
-        function, _ = bound
+        function, call = bound
+        assert function.input is not None
         inputs = with_said(function, "POST", command.input)
-        takes_time = function.input is not None and "made_at" in function.input.model_fields
-        also = {"made_at": made} if takes_time and inputs.get("made_at") is None else {}
-        answer = carry_out(self._log, bound, "POST", inputs, caller, key=command.key, field="key", also=also)
-        said: dict[str, Any] = json.loads(answer if isinstance(answer, str) else _json(answer))
-        return said
+        check_scope(function, "POST", inputs, caller.scopes)
+        timed = "made_at" in function.input.model_fields and inputs.get("made_at") is None
+        model = function.input.model_validate({**inputs, "made_at": made} if timed else inputs)
+        key = Key(caller.user_id, command.key, _fingerprint(function, inputs), "key")
+        return _Prepared(key, lambda: Outcome(0, _json(call(model, caller))))
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A command whose inputs are good."""
+
+    key: Key
+    run: Callable[[], Outcome]
+
+
+def _result(command: SentCommand, outcome: Outcome | Exception, correlation_id: str) -> CommandResult:
+    if isinstance(outcome, Outcome) and outcome.code == 0:
+        return CommandResult(key=command.key, status=200, answer=json.loads(outcome.answer))
+    error = KeptRefusal(outcome.answer) if isinstance(outcome, Outcome) else outcome
+    status = status_of(error, correlation_id)
+    if http_status(status.code) == 500:
+        logger().error("failed", command=command.function, exc_info=error)
+    said = MessageToDict(status) | {"code": status.code}
+    return CommandResult(key=command.key, status=http_status(status.code), error=said)
+
+
+def _kept(error: Exception) -> Outcome | None:
+    return Outcome(*refusal_of(error)) if isinstance(error, KEPT) else None
 
 
 def _json(answer: BaseModel) -> str:

@@ -13,6 +13,7 @@ import pkgutil
 import typing
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -104,12 +105,12 @@ class Function:
     def crons(self) -> list[Cron]:
         return [trigger for trigger in self.triggers if isinstance(trigger, Cron)]
 
-    @property
+    @cached_property
     def hints(self) -> dict[str, Any]:
         """The types of the handler's parameters, and `return`."""
         return typing.get_type_hints(self.handler)
 
-    @property
+    @cached_property
     def input(self) -> type[BaseModel] | None:
         """The model of the inputs: the type of the handler's first parameter, where that is a model."""
         first = next(iter(inspect.signature(self.handler).parameters), None)

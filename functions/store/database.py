@@ -27,6 +27,7 @@ ATTEMPTS = 3
 BACK_OFF = 0.1
 """Seconds before the second attempt; doubled before the third."""
 
+_UNSTORABLE = "has a value that cannot be stored"
 _SAID = "the database does not answer: try again"
 _OUTAGES = ("08", "53", "57P", "58")
 """How the SQLSTATE begins of a server that is there and cannot work: its connections, its resources (a full disk), its
@@ -59,6 +60,20 @@ class _Unit:
     scope: Scope
     connection: Connection[DictRow]
     changed: set[UUID] = field(default_factory=set)
+    before: list[bytes] = field(default_factory=list)
+    """What goes with the next statement, in its round trip."""
+    saved: bool = False
+
+    def rows(self, query: str, params: Row | Sequence[Any]) -> list[Row]:
+        before, self.before = self.before, []
+        if not before:
+            return _rows(self.connection.execute(query.encode(), params))
+        self.saved = True
+        with self.connection.pipeline():
+            for statement in before:
+                self.connection.execute(statement)
+            cursor = self.connection.execute(query.encode(), params)
+        return _rows(cursor)
 
 
 _UNIT: ContextVar[_Unit | None] = ContextVar("unit", default=None)
@@ -116,7 +131,7 @@ class Database:
         """The rows of one statement."""
         unit = self._unit()
         if unit is not None and unit.scope == scope:
-            return _rows(unit.connection.execute(query.encode(), params))
+            return unit.rows(query, params)
 
         def work() -> list[Row]:
             with self._pool.connection() as connection:
@@ -134,7 +149,7 @@ class Database:
                 return work()
             except (DataError, UnicodeEncodeError) as error:
                 # No attempt can succeed. Validation should have named the field; this is what is behind it.
-                raise InvalidInput("body", "has a value that cannot be stored") from error
+                raise InvalidInput("body", _UNSTORABLE) from error
             except PoolTimeout as error:
                 raise Outage(_SAID) from error
             except QueryCanceled as error:
@@ -191,6 +206,25 @@ class Database:
             return answer
 
         return self._attempt(attempt)
+
+    @contextmanager
+    def undoing(self) -> Iterator[None]:
+        """Within `once`: what is raised inside undoes what was done inside."""
+        unit = self._unit()
+        assert unit is not None
+        unit.before = [b"release savepoint undoing"] * unit.saved + [b"savepoint undoing"]
+        try:
+            yield
+        except OperationalError:
+            raise  # of the connection: nothing more can be done on it
+        except Exception as error:
+            if not unit.before:
+                unit.connection.execute(b"rollback to savepoint undoing")
+            if isinstance(error, DataError | UnicodeEncodeError):
+                raise InvalidInput("body", _UNSTORABLE) from error
+            raise
+        finally:
+            unit.before = []
 
     @contextmanager
     def transaction(self, scope: Scope) -> Iterator[Any]:

@@ -81,24 +81,25 @@ begin
     end if;
 end $$;
 
--- Begins a transaction that carries out a command with a key. Waits for whoever carries out the same one, so that of many
--- at once one is carried out, and answers what is kept of it: no row for a new one. It holds the user's row until the
--- commit, as every write does: what is read from here on is not changed by anybody else.
-create or replace function begin_command(p_user_id uuid, p_key text) returns setof commands language plpgsql as $$
+-- Begins a transaction that carries out commands with keys. It holds the user's row until the commit, as every write does:
+-- so of many at once with one key one is carried out, and nobody else changes what is read from here on. Answers what is
+-- kept of these keys: no row for a new one.
+create or replace function begin_commands(p_user_id uuid, p_keys text[]) returns setof commands language plpgsql as $$
 begin
-    -- The row is not there before a user's first command.
-    perform pg_advisory_xact_lock(hashtextextended(p_user_id::text || p_key, 1));
     perform from users where user_id = p_user_id for no key update;
-    return query select * from commands where user_id = p_user_id and key = p_key;
+    if not found then  -- before a user's first command there is no row to hold
+        perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 1));
+        perform from users where user_id = p_user_id for no key update;
+    end if;
+    return query select * from commands where user_id = p_user_id and key = any(p_keys);
 end $$;
 
--- Keeps the answer of a command, in the transaction that carried it out, and forgets those of 90 days before. Nothing is
--- kept for who is no user: what was refused made none.
-create or replace function end_command(
-    p_user_id uuid, p_key text, p_fingerprint bytea, p_code integer, p_answer text, p_now timestamptz
-) returns void language sql as $$
+-- Keeps the answers of commands ([key, fingerprint in hex, code, answer] each), in the transaction that carried them out,
+-- and forgets those of 90 days before. Nothing is kept for who is no user: what was refused made none.
+create or replace function end_commands(p_user_id uuid, p_commands jsonb, p_now timestamptz) returns void language sql as $$
     insert into commands (user_id, key, fingerprint, code, answer, at)
-    select user_id, p_key, p_fingerprint, p_code, p_answer, p_now from users where user_id = p_user_id;
+    select user_id, c ->> 0, decode(c ->> 1, 'hex'), (c ->> 2)::integer, c ->> 3, p_now
+    from users, jsonb_array_elements(p_commands) c where user_id = p_user_id;
     delete from commands where user_id = p_user_id and at < p_now - interval '90 days';
 $$;
 

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from functions.store.commands import CommandLog, Key, Outcome
-from functions.tasks.errors import InvalidInput, NotFound
+from functions.tasks.errors import InvalidInput, NotFound, Unavailable
 from functions.tasks.models import Caller
 from tests.store.world import DAY, NOW, World, together
 
@@ -170,6 +170,76 @@ class TestOnce:
         finally:
             world.database.on_change = lambda users: None
         assert told == [(caller.user_id, 1)]
+
+
+class TestEach:
+    """Several in one transaction."""
+
+    @staticmethod
+    def refusal(error: Exception) -> Outcome | None:
+        return Outcome(5, str(error)) if isinstance(error, NotFound) else None
+
+    def test_is_undone_where_it_is_refused_and_only_there(self, world: World, log: CommandLog, caller: Caller) -> None:
+        broken = RuntimeError("a fault of ours")
+
+        def work(number: int) -> Outcome:
+            outcome = adding(world, caller, f"t{number}")
+            if number == 1:
+                raise NotFound("task")
+            if number == 2:
+                raise broken
+            if number == 3:
+                world.database.of(caller.user_id).all("select %s::timestamptz", ("no time",))
+            return outcome
+
+        keys = [key_of(caller, str(number)) for number in range(5)]
+        outcomes = log.each(keys, NOW, work, self.refusal)
+        assert [getattr(outcome, "code", None) for outcome in outcomes] == [0, 5, None, None, 0]
+        assert outcomes[2] is broken
+        assert isinstance(outcomes[3], InvalidInput)
+        titles = [row["title"] for row in world.rows("select title from tasks where user_id = %s", caller.user_id)]
+        assert sorted(titles) == ["t0", "t4"]
+        assert [event.seq for event in world.changes(caller)] == [1, 2]
+        assert keys_of(world, caller) == ["0", "1", "4"], "what may pass another time is not kept"
+
+    def test_is_answered_again_by_itself_or_with_others(self, world: World, log: CommandLog, caller: Caller) -> None:
+        keys = [key_of(caller, text) for text in ("a", "b", "a")]
+        first, second, third = log.each(keys, NOW, lambda number: adding(world, caller, f"t{number}"), self.refusal)
+        assert (first, tasks_of(world, caller)) == (third, 2)
+        again = log.each(list(reversed(keys)), NOW, lambda _: pytest.fail("carried out again"), self.refusal)
+        assert again == [third, second, first]
+        assert log.once(keys[0], NOW, lambda: pytest.fail("carried out again")) == first
+        (other,) = log.each([key_of(caller, "a", b"other")], NOW, lambda _: adding(world, caller), self.refusal)
+        assert isinstance(other, InvalidInput)
+
+    def test_ends_before_one_that_cannot_be_carried_out_now(
+        self, world: World, log: CommandLog, caller: Caller
+    ) -> None:
+        def work(number: int) -> Outcome:
+            outcome = adding(world, caller)
+            if number == 1:
+                raise Unavailable("later")
+            return outcome
+
+        keys = [key_of(caller, text) for text in "abc"]
+        assert len(log.each(keys, NOW, work, self.refusal)) == 1
+        assert tasks_of(world, caller) == 1
+        with pytest.raises(Unavailable):
+            log.each(keys[1:], NOW, lambda _: work(1), self.refusal)
+        assert keys_of(world, caller) == ["a"]
+
+    def test_of_many_at_once_each_is_carried_out_once(self, world: World, log: CommandLog) -> None:
+        caller = world.user()
+        keys = [key_of(caller, str(number)) for number in range(10)]
+
+        def work(thread: int) -> list[Outcome | Exception]:
+            mine = keys if thread % 2 else list(reversed(keys))
+            found = log.each(mine, NOW, lambda _: adding(world, caller), self.refusal)
+            return found if thread % 2 else list(reversed(found))
+
+        outcomes = together(work, 8)
+        assert all(other == outcomes[0] for other in outcomes)
+        assert tasks_of(world, caller) == 10
 
 
 class TestKept:

@@ -266,6 +266,10 @@ ATTEMPTS: list[tuple[str, Attempt]] = [
     ("PersonalTokens.remove", lambda world, ben, ann: world.personal_tokens.remove(ben.user_id, ann.personal.id)),
     ("PersonalTokens.use", lambda world, ben, ann: world.personal_tokens.use(ben.user_id, TOKEN, NOW)),
     ("CommandLog.once", lambda world, ben, ann: world.commands.once(key_of(ben), NOW, lambda: Outcome(0, "Ben's"))),
+    (
+        "CommandLog.each",
+        lambda world, ben, ann: world.commands.each([key_of(ben)], NOW, lambda _: Outcome(0, "Ben's"), lambda _: None),
+    ),
     ("Digests.tasks", lambda world, ben, ann: world.digests.tasks(as_bens(ben, ann))),
     ("Digests.record", lambda world, ben, ann: world.digests.record(as_bens(ben, ann), "sent", NOW)),
     ("Outbox.pending", lambda world, ben, ann: world.outbox.pending([ben.user_id])),

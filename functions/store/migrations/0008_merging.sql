@@ -4,7 +4,7 @@ alter table tasks
     add field_changes jsonb not null default '{}';  -- of each part of the task: {"version", "at", "by"} (tasks/merging.py)
 
 -- Commands that came with a key of their caller's, each with its answer: one that comes again is answered from here.
--- Kept for 90 days (end_command).
+-- Kept for 90 days (end_commands).
 create table commands (
     user_id      uuid not null references users on delete cascade,
     key          text not null,
