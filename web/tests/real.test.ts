@@ -4,7 +4,6 @@ import WebSocket from "ws";
 
 import { SyncClient } from "../src/sync";
 import type { AccessToken, Task, Tokens } from "../src/sync";
-import type { SocketMaker } from "../src/sync/socket";
 import { until } from "./devices";
 
 const URL = process.env["TICKLER_URL"] ?? "http://127.0.0.1:8080";
@@ -60,7 +59,7 @@ class Device {
       url: URL,
       tokens: new DeviceTokens(signedIn),
       fetch: (input, init) => (this.online ? fetch(input, init) : Promise.reject(new TypeError("offline"))),
-      WebSocket: WebSocket as unknown as SocketMaker,
+      WebSocket: WebSocket,
       indexedDB: new IDBFactory(),
       locks: null,
       channel: null,
