@@ -6,7 +6,7 @@ BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run run-kafka demo redrive rotate mail test lint types format render lock audit sbom clean python venv venv-dev
+.PHONY: help run run-kafka demo redrive rotate mail test web lint types format render lock audit sbom clean python venv venv-dev
 
 help: ## Lists these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,11 +29,14 @@ rotate: venv ## Has a new key sign the access tokens
 mail: venv ## Shows the mails that the local mail sink took
 	@$(BIN)/python -m tools.mail show
 
-test: lint types ## Lints, checks types and runs every test
+test: lint types web ## Lints, checks types and runs every test
 	@$(BIN)/python -m functions.runtime.render --check
 	@$(BIN)/python -m tools.contracts
 	@$(BIN)/python -m tools.daprd > /dev/null
 	@$(BIN)/python -m pytest
+
+web: python ## Lints, checks and tests what is in web/
+	@$(PYTHON) -m tools.web
 
 lint: venv-dev ## Checks style and format
 	@$(BIN)/ruff check --quiet .
@@ -64,8 +67,8 @@ audit: venv-dev ## Looks the locked packages up in the databases of known vulner
 sbom: venv-dev ## Writes the software bill of materials of what runs to build/sbom.json (CycloneDX)
 	@$(BIN)/python -m tools.sbom
 
-clean: ## Removes the virtual environment, build and caches; data in .tickler stays
-	@rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean: ## Removes the virtual environment, node_modules, build and caches; data in .tickler stays
+	@rm -rf .venv web/node_modules build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -not -path './.tickler/*' -prune -exec rm -rf {} +
 
 venv: python

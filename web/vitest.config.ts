@@ -1,5 +1,5 @@
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
-  test: { include: ["tests/**/*.test.ts"], exclude: ["tests/real.test.ts"], setupFiles: ["fake-indexeddb/auto"] },
+  test: { include: ["tests/**/*.test.ts"], exclude: ["tests/real.test.ts"], setupFiles: ["fake-indexeddb/auto"], testTimeout: 30_000 },
 });

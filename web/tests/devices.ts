@@ -44,7 +44,7 @@ export class Device {
 }
 
 /** Resolves when a client's snapshot is as wanted; rejects after `patience` ms with what it is instead. */
-export async function until(client: SyncClient, wanted: () => boolean, patience = 4000): Promise<void> {
+export async function until(client: SyncClient, wanted: () => boolean, patience = 20_000): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const check = (): void => {
       if (wanted()) {

@@ -3,18 +3,16 @@
 import { Backoff } from "./backoff";
 import type { BackoffOptions } from "./backoff";
 import type { Database, Touched } from "./database";
+import { Log } from "./log";
 import { isSettled, settle, take } from "./queue";
 import { Live } from "./socket";
 import type { SocketMaker } from "./socket";
-import { apply, cursorOf, replace } from "./store";
 import { Refused, SignedOut, Unreachable } from "./transport";
 import type { Transport } from "./transport";
-import type { Change, CommandResult } from "./types";
+import type { CommandResult } from "./types";
 
 /** How many commands POST /api/commands takes. */
 const BATCH = 200;
-/** How often in a row a snapshot may be too old before the next attempt has to wait. */
-const RESETS = 3;
 /** Statuses of a whole batch that mean that one of its commands, or its size, is at fault. */
 const UNFIT = new Set([400, 413, 422]);
 
@@ -44,36 +42,43 @@ export interface EngineOptions {
 export class Engine {
   private readonly stopping = new AbortController();
   private readonly backoff: Backoff;
+  private readonly log: Log;
   private readonly live: Live;
   status: EngineStatus = { connected: false, syncing: false, lastSynced: null, signedIn: true };
-  private lost = false;
-  private behind = false;
   private pumping = false;
   private pumpAgain = false;
   private retry: ReturnType<typeof setTimeout> | undefined;
   private notBefore = 0;
-  private inbox: Change[] = [];
-  /** What reads the log goes one after the other. */
-  private reading: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly options: EngineOptions) {
     const { transport, backoff = {}, now } = options;
     this.backoff = new Backoff(backoff);
+    this.log = new Log({
+      database: options.database,
+      transport,
+      signal: this.stopping.signal,
+      onTouched: options.onTouched,
+      onCaughtUp: () => {
+        this.tell({ lastSynced: now() });
+      },
+      onFailed: (error) => {
+        this.failed(error);
+      },
+    });
     this.live = new Live({
       url: options.socketUrl,
       WebSocket: options.WebSocket,
-      catchUp: () => this.caughtUp(),
+      catchUp: () => this.log.catchUp(),
       token: () => transport.token(),
       renew: (refused) => transport.renew(refused),
       onChange: (change) => {
-        this.inbox.push(change);
-        this.inTurn(() => this.drain());
+        this.log.hear(change);
       },
       onHeartbeat: (seq) => {
-        this.inTurn(() => this.compare(seq));
+        this.log.compare(seq);
       },
       onReset: () => {
-        this.lost = true;
+        this.log.reset();
       },
       onConnected: (connected) => {
         this.tell({ connected });
@@ -116,7 +121,7 @@ export class Engine {
     this.stopping.abort();
     clearTimeout(this.retry);
     this.live.close();
-    await this.reading;
+    await this.log.idle();
   }
 
   private get stopped(): boolean {
@@ -136,8 +141,8 @@ export class Engine {
     try {
       do {
         await this.flush();
-        if (this.behind) {
-          await this.caughtUp();
+        if (this.log.behind) {
+          await this.log.catchUp();
         }
       } while (this.askedAgain());
       this.backoff.reset();
@@ -178,98 +183,10 @@ export class Engine {
         results = batch.map(({ key }) => ({ key, status: 400, error: error.error }));
       }
       onTouched(await settle(database, results, new Date(now()).toISOString()));
-      this.behind = true;
+      this.log.behind = true;
       if (results.filter(isSettled).length < batch.length) {
         throw new Unreachable("a part of the batch was not carried out");
       }
-    }
-  }
-
-  /** Reads the log to its end; answers the cursor. The commands carried out before it leave the queue with it. */
-  private caughtUp(): Promise<number> {
-    const run = this.reading.then(() => this.catchUp());
-    this.reading = run.catch(() => undefined);
-    return run;
-  }
-
-  private async catchUp(): Promise<number> {
-    const { database, transport, onTouched, now } = this.options;
-    for (let resets = 0; resets <= RESETS;) {
-      const after = this.lost ? null : await cursorOf(database);
-      if (after === null) {
-        this.lost = false;
-        onTouched(await replace(database, await this.unlessLost(transport.snapshot(this.stopping.signal))));
-        continue;
-      }
-      this.behind = false;
-      const done = (await database.getAll("commands")).filter((command) => command.stage === "done");
-      const window = await this.unlessBehind(transport.window(after, this.stopping.signal));
-      if (window.reset) {
-        this.lost = true;
-        resets += 1;
-        continue;
-      }
-      const touched = await apply(database, after, window, window.more ? [] : done.map((command) => command.id));
-      if (touched === "gap") {
-        continue;
-      }
-      onTouched(touched);
-      if (!window.more) {
-        this.tell({ lastSynced: now() });
-        return (await cursorOf(database)) ?? 0;
-      }
-    }
-    throw new Unreachable("a snapshot was too old at once");
-  }
-
-  /** A snapshot that did not come is still missing. */
-  private async unlessLost<T>(request: Promise<T>): Promise<T> {
-    try {
-      return await request;
-    } catch (error) {
-      this.lost = true;
-      throw error;
-    }
-  }
-
-  private async unlessBehind<T>(request: Promise<T>): Promise<T> {
-    try {
-      return await request;
-    } catch (error) {
-      this.behind = true;
-      throw error;
-    }
-  }
-
-  private inTurn(work: () => Promise<void>): void {
-    this.reading = this.reading.then(work).catch((error: unknown) => {
-      this.behind = true;
-      this.failed(error);
-    });
-  }
-
-  /** Applies what the socket brought: each run without a gap in one transaction. */
-  private async drain(): Promise<void> {
-    while (this.inbox.length > 0 && !this.stopped) {
-      const inbox = this.inbox;
-      const first = inbox[0]?.seq ?? 0;
-      const end = inbox.findIndex((change, index) => change.seq !== first + index);
-      const changes = end === -1 ? inbox : inbox.slice(0, end);
-      this.inbox = end === -1 ? [] : inbox.slice(end);
-      const touched = await apply(this.options.database, first - 1, { changes, seq: first + changes.length - 1 });
-      if (touched === "gap") {
-        this.inbox = [];
-        await this.catchUp();
-      } else {
-        this.options.onTouched(touched);
-      }
-    }
-  }
-
-  /** What the hub says and we do not have, or the other way round, is looked up. */
-  private async compare(seq: number): Promise<void> {
-    if (!this.stopped && (await cursorOf(this.options.database)) !== seq) {
-      await this.catchUp();
     }
   }
 
