@@ -1,4 +1,4 @@
-"""The parts of a run, in the order in which they start: servers, mail sink, functions, sidecars, edge."""
+"""The parts of a run, in the order in which they start: servers, mail sink, functions, hub, sidecars, edge."""
 
 import dataclasses
 import http
@@ -34,6 +34,9 @@ class Placed:
         """What run.json says of it: `api_token` is for the tools that talk to a sidecar by themselves."""
         return {**dataclasses.asdict(self.ports), "api_token": self.tokens.api}
 
+
+HUB = "sync-hub"
+"""The app that holds the sockets. In the embedded mode it is no app of Dapr's, and has no sidecar."""
 
 Mode = Literal["embedded", "kafka"]
 RUN_FILES: dict[Mode, str] = {"embedded": "dapr-embedded.yaml", "kafka": "dapr.yaml"}
@@ -85,9 +88,11 @@ class Stack:
         numbers = iter(free_ports(5 * len(apps)))
         placed = [Placed(app, sidecar.Ports(*itertools.islice(numbers, 5))) for app in apps]
         self._note(apps={each.app.app_id: each.record() for each in placed})
-        self._start_functions([each for each in placed if each.app.command])
+        hub = next((each for each in placed if each.app.app_id == HUB), None) or self._hub(placed[0])
+        self._note(hub_port=hub.ports.app)
+        self._start_functions([*(each for each in placed if each.app.command and each is not hub), hub])
         self._start_sidecars(daprd, placed)
-        self._start_edge(placed[0])  # the gateway, or the only sidecar
+        self._start_edge(placed[0], hub.ports.app)  # the gateway, or the only sidecar
         self._note(ready=True)
 
     def _start_database(self) -> None:
@@ -128,6 +133,13 @@ class Stack:
         self._env.update(TICKLER_SMTP_HOST=LOOPBACK, TICKLER_SMTP_PORT=str(port))
         self._note(mail_directory=str(directory), smtp_port=port)
 
+    @staticmethod
+    def _hub(functions: Placed) -> Placed:
+        """The hub as a process beside that of the functions, with their settings."""
+        command = ("python", "-m", "functions.hub")
+        app = dataclasses.replace(functions.app, app_id=HUB, protocol="http", command=command)
+        return Placed(app, dataclasses.replace(functions.ports, app=free_ports(1)[0]), functions.tokens)
+
     def _start_functions(self, placed: Sequence[Placed]) -> None:
         step("functions")
         for each in placed:
@@ -142,7 +154,7 @@ class Stack:
                 env.setdefault("TICKLER_RATE_PER_ADDRESS", "0")
                 env.setdefault("TICKLER_LIMIT_ADDRESSES", "false")
             program = shutil.which(app.command[0], path=env["PATH"]) or app.command[0]
-            name = "functions" if len(placed) == 1 else app.app_id
+            name = app.app_id if self._mode == "kafka" or app.app_id == HUB else "functions"
             self._supervisor.start(
                 name, [program, *app.command[1:]], env=env, cwd=app.directory, grace=10, group="functions"
             )
@@ -167,7 +179,7 @@ class Stack:
         """Long enough for many that start at once on a busy machine."""
         self._supervisor.until(condition, what=what, timeout=120)
 
-    def _start_edge(self, door: Placed) -> None:
+    def _start_edge(self, door: Placed, hub_port: int) -> None:
         step("edge")
         options = self._options
         caddy = shutil.which("caddy", path=self._env["PATH"])
@@ -178,6 +190,7 @@ class Stack:
             **self._env,
             "DAPR_HTTP": f"{LOOPBACK}:{door.ports.http}",
             "DAPR_API_TOKEN": door.tokens.api,
+            "TICKLER_HUBS": f"{LOOPBACK}:{hub_port}",
             **({"TICKLER_APP_ID": "{args[0]}"} if self._mode == "kafka" else {}),
             "XDG_CONFIG_HOME": str(options.data / "caddy"),
             "XDG_DATA_HOME": str(options.data / "caddy"),

@@ -76,6 +76,7 @@ class PersonalAccess:
             email=row["email"],
             correlation_id=correlation_id,
             scopes=frozenset(row["scopes"]),
+            expires_at=row["expires_at"],
         )
 
     def _row(self, token: opaque.Opaque) -> dict[str, Any] | None:

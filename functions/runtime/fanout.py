@@ -17,6 +17,9 @@ from functions.tasks.errors import Unavailable
 from functions.tasks.events import ChangeEvent
 from functions.tasks.sync import change_message
 
+HUB = "sync-hub"
+"""The app-id of a hub, and the scope of a personal token that is for nothing else."""
+
 TIMEOUT = 1.0
 """Seconds that Redis may take: longer than that, and PostgreSQL tells the hubs."""
 

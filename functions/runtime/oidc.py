@@ -16,7 +16,7 @@ import jwt
 
 from functions.runtime.logs import logger
 from functions.runtime.settings import Settings
-from functions.runtime.tokens import REFUSED, SESSION, decode
+from functions.runtime.tokens import REFUSED, SESSION, decode, expiry
 from functions.tasks.errors import Unauthenticated, Unavailable
 from functions.tasks.models import Caller
 
@@ -138,6 +138,7 @@ class IssuedElsewhere:
             email=None if claims.get("email_verified") is False else email,
             correlation_id=correlation_id,
             scopes=SESSION,
+            expires_at=expiry(claims),
         )
 
     def _key(self, kid: str) -> Any:

@@ -25,6 +25,7 @@ import yaml
 
 from functions.runtime.asyncapi import asyncapi
 from functions.runtime.event_schemas import event_schemas
+from functions.runtime.fanout import HUB
 from functions.runtime.openapi import openapi
 from functions.runtime.scopes import with_scopes
 from functions.runtime.triggers import Function, Http, Topic, load
@@ -136,7 +137,7 @@ def cron_bindings(functions: list[Function]) -> str:
 
 def dapr_yaml(functions: list[Function]) -> str:
     """The multi-app run file (https://docs.dapr.io/developing-applications/local-development/multi-app-dapr-run/):
-    an app and a sidecar a function, and the gateway."""
+    an app and a sidecar a function, the hub, which has one too for its secrets, and the gateway."""
     apps = [
         {
             "appID": function.name,
@@ -148,7 +149,7 @@ def dapr_yaml(functions: list[Function]) -> str:
         }
         for index, function in enumerate(functions, 1)
     ]
-    return _run_file("kafka", KAFKA, [_gateway(), *apps])
+    return _run_file("kafka", KAFKA, [_gateway(), *apps, _hub(len(functions) + 1)])
 
 
 def _gateway() -> dict[str, Any]:
@@ -159,6 +160,18 @@ def _gateway() -> dict[str, Any]:
         "resourcesPaths": ["components/gateway"],
         "configFilePath": "components/gateway/configuration.yaml",
         **_sidecar_ports(0),
+    }
+
+
+def _hub(index: int) -> dict[str, Any]:
+    """No function: it is not invoked, and the edge has its sockets."""
+    return {
+        "appID": HUB,
+        "appDirPath": ".",
+        "appProtocol": "http",
+        "appPort": 6001 + index,
+        **_sidecar_ports(index),
+        "command": ["python", "-m", "functions.hub"],
     }
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from functions.runtime.channels import Channels
+from functions.runtime.fanout import HUB
 from functions.runtime.limits import Limits
 from functions.runtime.mailer import Mailer
 from functions.runtime.triggers import Function
@@ -41,6 +42,8 @@ def with_scopes(root: Path, functions: list[Function], host: str) -> dict[str, s
                     users |= _users(name, functions)
         topics = _topics(functions, host) if path.stem == "pubsub" else ""
         apps = [host, *(function.name for function in functions if function.name in users)]
+        if path.stem == "secrets":
+            apps.append(HUB)  # it verifies tokens too
         made[path.relative_to(root).as_posix()] = head + MARK + topics + "scopes:\n" + "".join(f"- {a}\n" for a in apps)
     return made
 

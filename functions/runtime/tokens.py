@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -76,6 +76,7 @@ class Tokens:
                 correlation_id=correlation_id,
                 scopes=frozenset(claims["scope"].split()),
                 sign_in=UUID(claims["sid"]),
+                expires_at=expiry(claims),
             )
         except (ValueError, TypeError, AttributeError):
             raise Unauthenticated(REFUSED) from None
@@ -83,6 +84,11 @@ class Tokens:
     def _key(self, kid: str) -> Any:
         key = self.keys.find(kid)
         return None if key is None else key.public
+
+
+def expiry(claims: dict[str, Any]) -> datetime:
+    """When a token ends that these claims are of: no sooner than it is refused."""
+    return datetime.fromtimestamp(claims["exp"], UTC) + LEEWAY
 
 
 def decode(

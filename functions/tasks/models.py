@@ -46,6 +46,7 @@ class Caller(BaseModel):
     by_message: bool = False  # named by a message, not proved by a token
     scopes: frozenset[str] = Field(default=frozenset(), exclude=True)
     sign_in: UUID | None = Field(default=None, exclude=True)
+    expires_at: datetime | None = Field(default=None, exclude=True)  # of the token; for who stays connected
 
 
 class Input(BaseModel):
