@@ -48,6 +48,7 @@ class Fanout:
 
     def __init__(self, settings: Settings, log: ChangeLog) -> None:
         self._log = log
+        self._told_at_commit = settings.told_at_commit
         self._asked_again_at = 0.0
         self._redis: redis.Redis | None = None
         if settings.redis_host:
@@ -62,7 +63,13 @@ class Fanout:
             )
 
     def tell(self, user_id: UUID, events: Sequence[ChangeEvent]) -> None:
-        """Tells of a run of the user's change log, in order."""
+        """Tells of a run of the user's change log, in order.
+
+        Not where the commit did: a broker in the sidecar's memory has no queue, so what a hub heard by way of it would
+        be as late as its slowest consumer.
+        """
+        if self._told_at_commit:
+            return
         seq = events[-1].seq
         if self._redis is not None and time.monotonic() >= self._asked_again_at:
             try:

@@ -92,7 +92,11 @@ class Host:
         self._user_rates = Rates("user", settings.rate_per_user)
         # A message that waits for the database keeps its thread: requests have theirs all the same.
         threads = settings.threads + len({topic.name for function in self._functions for topic in function.topics})
-        self._database = Database(settings.database_url, size=settings.database_connections or threads + 4)
+        self._database = Database(
+            settings.database_url,
+            size=settings.database_connections or threads + 4,
+            notifies=settings.told_at_commit,
+        )
         self._sidecar = Sidecar(settings)
         self._outbox = Outbox(self._database)
         self._reminders = Reminders(self._database)

@@ -95,6 +95,11 @@ class Settings(BaseSettings):
     grace_seconds: float = Field(default=5, ge=0, description="time for what is under way, on SIGTERM")
 
     @property
+    def told_at_commit(self) -> bool:
+        """Whether hubs hear of a change from PostgreSQL, as it is committed, and not by way of the broker."""
+        return self.broker == "in-memory" and not self.redis_host
+
+    @property
     def url(self) -> str:
         """Where people reach the edge, without a slash at the end."""
         return self.public_url.rstrip("/") or f"http://127.0.0.1:{self.port}"

@@ -18,7 +18,7 @@ PART_BYTES = 1_000_000
 left of that."""
 
 NOTIFIED = "tickler_changes"
-"""The channel of NOTIFY on which hubs hear of a user's new seq where there is no Redis."""
+"""The channel of NOTIFY on which hubs hear of a user's new seq where there is no Redis (append_event has it too)."""
 
 _FIRST = UUID(int=0)
 _CURSORS = {"sync tags": ("bigint", "uuid"), "sync tasks": ("bigint", "uuid")}
@@ -61,8 +61,11 @@ class ChangeLog:
         return {row["user_id"]: row["seq"] for row in rows}
 
     def notify(self, user_id: UUID, seq: int) -> None:
-        """Tells whoever listens (listening.py) that the user's log goes until `seq`."""
-        self._database.of(user_id).all("select pg_notify(%s, %s)", (NOTIFIED, f"{user_id} {seq}"))
+        """Tells whoever listens (listening.py) that the user's log goes until `seq`. It need not survive a crash, so it
+        waits for no disk."""
+        self._database.of(user_id).all(
+            "select set_config('synchronous_commit', 'off', true), pg_notify(%s, %s)", (NOTIFIED, f"{user_id} {seq}")
+        )
 
     def snapshot(self, caller: Caller, cursor: str | None, limit: int) -> Snapshot:
         """A page of the caller's tags and tasks. The seq is read before everything else, so what any page lacks comes

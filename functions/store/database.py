@@ -91,8 +91,9 @@ class Database:
     and InvalidInput for a value that PostgreSQL cannot hold.
     """
 
-    def __init__(self, url: str, *, size: int = 20, timeout: float = 5.0) -> None:
-        """`size` connections at most; a call waits `timeout` seconds for one."""
+    def __init__(self, url: str, *, size: int = 20, timeout: float = 5.0, notifies: bool = False) -> None:
+        """`size` connections at most; a call waits `timeout` seconds for one. With `notifies` each commit tells those
+        who listen (listening.py) of what it appended to a change log."""
         self.on_change: Callable[[Iterable[UUID]], None] = lambda users: None
         """Called after a commit that appended to these users' change logs. Who writes calls `changed`."""
         self._pool: ConnectionPool[Connection[DictRow]] = ConnectionPool(
@@ -107,7 +108,8 @@ class Database:
                 "row_factory": dict_row,
                 "prepare_threshold": 2,
                 "connect_timeout": 5,
-                "options": "-c role=tickler_user -c timezone=UTC -c statement_timeout=30s",
+                "options": "-c role=tickler_user -c timezone=UTC -c statement_timeout=30s"
+                + (" -c tickler.notifies=on" if notifies else ""),
             },
         )
 

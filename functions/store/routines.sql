@@ -52,7 +52,8 @@ create or replace function task_json(t tasks) returns jsonb language sql stable 
         'completed_at', t.completed_at)
 $$;
 
--- Appends to the user's change log; the row lock on users makes seq gapless and in commit order.
+-- Appends to the user's change log; the row lock on users makes seq gapless and in commit order. Where the connection
+-- says so (database.py), the commit tells the hubs: it takes a lock that all such commits of a database share.
 create or replace function append_event(
     p_user_id uuid, p_event_id uuid, p_type text, p_entity_type text, p_entity_id uuid,
     p_occurred_at timestamptz, p_correlation_id text, p_data jsonb
@@ -63,6 +64,9 @@ begin
     update users set seq = seq + 1 where user_id = p_user_id returning seq into strict next_seq;
     insert into events (user_id, seq, event_id, type, entity_type, entity_id, occurred_at, correlation_id, data)
     values (p_user_id, next_seq, p_event_id, p_type, p_entity_type, p_entity_id, p_occurred_at, p_correlation_id, p_data);
+    if current_setting('tickler.notifies', true) = 'on' then
+        perform pg_notify('tickler_changes', p_user_id || ' ' || next_seq);
+    end if;
     return next_seq;
 end $$;
 

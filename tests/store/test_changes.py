@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 
-from functions.tasks.errors import InvalidInput
+from functions.store.database import Database
+from functions.store.listening import listen
+from functions.tasks.errors import InvalidInput, Outage
 from functions.tasks.models import Caller
 from tests.store.world import DAY, HOUR, NOW, World
+from tests.support.waiting import eventually
 
 LATER = NOW + 91 * DAY
+
+
+class Heard:
+    """Listens in a thread."""
+
+    def __init__(self, url: str) -> None:
+        self.all: list[tuple[UUID, int]] = []
+        self.ended = False
+        self._url = url
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
+        self._thread.start()
+        assert self._ready.wait(10)
+
+    async def _run(self) -> None:
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        with contextlib.suppress(asyncio.CancelledError):
+            try:
+                await listen(self._url, self._ready.set, lambda user_id, seq: self.all.append((user_id, seq)))
+            except Outage:
+                self.ended = True
+
+    def stop(self) -> None:
+        if not self.ended:
+            assert self._task is not None
+            self._loop.call_soon_threadsafe(self._task.cancel)
+        self._thread.join()
 
 
 def published(world: World, caller: Caller, *, logged: bool = True) -> None:
@@ -156,3 +191,32 @@ class TestPruning:
         published(world, caller)
         assert prune(world, NOW - HOUR) == 0
         assert seqs(world, caller) == [1]
+
+
+class TestListening:
+    """What a hub hears from PostgreSQL itself."""
+
+    @pytest.fixture
+    def heard(self, world: World) -> Iterator[Heard]:
+        made = Heard(world.url)
+        yield made
+        made.stop()
+
+    def test_hears_what_is_told(self, world: World, heard: Heard) -> None:
+        caller = world.user()
+        world.change_log.notify(caller.user_id, 7)
+        eventually(lambda: heard.all == [(caller.user_id, 7)], what="the notification")
+
+    @pytest.mark.parametrize("notifies", [True, False])
+    def test_hears_of_a_commit_where_that_is_wanted(self, world: World, heard: Heard, notifies: bool) -> None:
+        caller = world.user()
+        with World(world.url, Database(world.url, size=2, notifies=notifies)) as other:
+            other.add(caller, tags=["home"])
+        world.change_log.notify(caller.user_id, 99)
+        eventually(lambda: (caller.user_id, 99) in heard.all, what="the last notification")
+        assert heard.all == [(caller.user_id, seq) for seq in ([1, 2, 99] if notifies else [99])]
+
+    def test_says_when_the_connection_is_gone(self, world: World, heard: Heard) -> None:
+        with psycopg.connect(world.url) as administrator:
+            administrator.execute("select pg_terminate_backend(pid) from pg_stat_activity where query like 'listen %'")
+        eventually(lambda: heard.ended, what="the end of the connection")

@@ -34,10 +34,14 @@ def send(url: str, tokens: list[str], seconds: float) -> None:
     rng = random.Random(1)
     client = httpx.Client(base_url=url, timeout=30, trust_env=False, limits=httpx.Limits(max_connections=64))
 
+    took: list[float] = []
+
     def one(number: int) -> None:
+        began = time.monotonic()
         token = tokens[-1] if number % SHARE_OF_ONE == 0 else tokens[rng.randrange(USERS)]
         answer = client.post("/api/tasks", json={"title": "load"}, headers={"Authorization": f"Bearer {token}"})
         answer.raise_for_status()
+        took.append(time.monotonic() - began)
 
     began = time.monotonic()
     with ThreadPoolExecutor(32) as pool:
@@ -48,6 +52,7 @@ def send(url: str, tokens: list[str], seconds: float) -> None:
         for each in made:
             each.result()
     print(f"{len(made)} tasks in {time.monotonic() - began:.1f} s")
+    say("their requests", took)
 
 
 class Devices:
@@ -87,7 +92,7 @@ def say(name: str, lateness: list[float]) -> None:
     values = sorted(lateness)
     if values:
         p50, p99 = (values[min(len(values) - 1, int(len(values) * share))] * 1000 for share in (0.5, 0.99))
-        print(f"{name}: {len(values)} changes, p50 {p50:.0f} ms, p99 {p99:.0f} ms, most {values[-1] * 1000:.0f} ms")
+        print(f"{name}: {len(values)}, p50 {p50:.0f} ms, p99 {p99:.0f} ms, most {values[-1] * 1000:.0f} ms")
 
 
 async def measure(system: System, tokens: list[str], seconds: float) -> None:
