@@ -26,13 +26,16 @@ from functions.tasks.accounts import ACCESS_LIFETIME
 from functions.tasks.models import Caller
 from tests.support.client import Client, Json
 from tests.support.system import REPOSITORY, System, free_port
+from tests.support.tokens import SignedIn
 from tests.support.waiting import eventually
 
 PATH = "/api/ws/tasks"
 
 
 def token_of(client: Client) -> str:
-    return client.http.headers["Authorization"].removeprefix("Bearer ")
+    auth = client.http.auth
+    assert isinstance(auth, SignedIn), "nobody is signed in"
+    return auth.token
 
 
 def address(url: str, **query: Any) -> str:
@@ -121,7 +124,7 @@ class Hub:
         env = {
             **os.environ,
             "APP_PORT": str(self.port),
-            "TICKLER_AUTH": "dev",
+            "TICKLER_AUTH": "local",
             "TICKLER_PORT": str(self._system.port),
             "TICKLER_DATA": str(self._system.data),
             "TICKLER_DATABASE_URL": run["database_url"],
