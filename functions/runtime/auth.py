@@ -21,7 +21,8 @@ from functions.store.accounts import PersonalTokens
 from functions.tasks.errors import PermissionDenied, Unauthenticated
 from functions.tasks.models import Caller
 
-_BEARER = re.compile(rf"Bearer ([!-~]{{1,{MAX_TOKEN}}})", re.ASCII)
+_BEARER = re.compile(rf"(?i:Bearer) ([!-~]{{1,{MAX_TOKEN}}})", re.ASCII)
+"""The scheme's name has no case (RFC 9110 section 11.1)."""
 
 CACHED_SECONDS = 10.0
 """So long a personal token is not looked up again, and outlives its removal."""
