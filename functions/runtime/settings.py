@@ -79,7 +79,8 @@ class Settings(BaseSettings):
         default=100, ge=0, le=1_000_000, description="the same of an IPv4 address or an IPv6 /64, whoever is behind it"
     )
     limit_addresses: bool = Field(
-        default=True, description="limit sign-ups, sign-ins and refreshes of an address; those of an email always are"
+        default=True,
+        description="limit sign-ups, sign-ins and refreshes of an address; attempts for an email always are",
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     grace_seconds: float = Field(default=5, ge=0, description="time for what is under way, on SIGTERM")
