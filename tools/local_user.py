@@ -22,7 +22,7 @@ EMAIL = "you@tickler.localhost"
 
 def is_wanted(options: Options, auth: str) -> bool:
     """Only where accounts are ours and nobody but this machine reaches them: elsewhere people sign up themselves."""
-    return auth == "local" and options.is_loopback() and not options.hostname
+    return auth == "local" and options.is_private()
 
 
 def ensure(options: Options, supervisor: Supervisor) -> Path:

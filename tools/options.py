@@ -82,6 +82,10 @@ class Options:
             "TICKLER_AUTO_HTTPS": "ignore_loaded_certs" if redirects else "disable_redirects",
         }
 
+    def is_private(self) -> bool:
+        """True when only who is on this machine is meant to come: a host name says that others are, through a proxy."""
+        return self.is_loopback() and not self.hostname
+
     def is_loopback(self) -> bool:
         """True when only this machine can reach the edge."""
         with contextlib.suppress(ValueError):

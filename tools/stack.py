@@ -149,6 +149,7 @@ class Stack:
                 env["TICKLER_AUTH"] = self._env["TICKLER_AUTH"]  # over what the file says
             if self._options.is_loopback():
                 env["TICKLER_HOST"] = LOOPBACK  # theirs is where their sidecar finds them, not the edge's
+            if self._options.is_private():
                 # Whoever calls is one user of this machine, from one address.
                 env.setdefault("TICKLER_RATE_PER_USER", "0")
                 env.setdefault("TICKLER_RATE_PER_ADDRESS", "0")

@@ -79,7 +79,8 @@ class Settings(BaseSettings):
         default=100, ge=0, le=1_000_000, description="the same of an IPv4 address or an IPv6 /64, whoever is behind it"
     )
     limit_addresses: bool = Field(
-        default=True, description="limit sign-ups, sign-ins and refreshes of an address; those of an email always are"
+        default=True,
+        description="limit sign-ups, sign-ins and refreshes of an address; attempts for an email always are",
     )
     changes_kept_days: int = Field(
         default=90, ge=1, le=36_500, description="how long a device may be away and still be told only what changed"

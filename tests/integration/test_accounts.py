@@ -323,6 +323,19 @@ class TestLimits:
             mallory.sign_up()
         asked_too_often(mallory.ask("signup", email=f"{uuid4()}@example.org", password=PASSWORD), SIGN_UPS)
 
+    def test_of_addresses_are_none_on_a_machine_of_ones_own(self, new_system: NewSystem) -> None:
+        """Where everybody is 127.0.0.1. Those for an email hold there too."""
+        system = new_system()
+        system.start()
+        somebody = Person(system, address="127.0.0.1")
+        for _ in range(SIGN_UPS.count + 5):
+            somebody.login = f"{uuid4()}@example.org"
+            somebody.sign_up()
+        for _ in range(ATTEMPTS.count):
+            somebody.sign_in()
+        asked_too_often(somebody.ask("token", email=somebody.login, password=PASSWORD), ATTEMPTS)
+        system.stop()
+
     def test_of_10_000_attempts_leave_other_users_alone(self, system: System, client: Client) -> None:
         """By a crowd of addresses, for emails of all and of nobody. Whoever is signed in does not notice."""
         victim, crowd = Person(system), [Person(system) for _ in range(24)]
