@@ -100,7 +100,7 @@ class TestKey:
         assert expect(client.rest("GET", "/api/tags", headers=headers))["items"] == []
         expect(client.rest("POST", "/api/tags", {"name": "new"}, headers=headers))
         assert len(expect(client.rest("GET", "/api/tags", headers=headers))["items"]) == 1
-        expect(client.rest("GET", "/api/settings", headers=headers))
+        expect(client.rest("GET", "/api/settings", headers=keyed("x" * 1000)))
 
     def test_every_command_takes_one(self, client: Client) -> None:
         """Each is answered the same twice; and the second time nothing happens."""
