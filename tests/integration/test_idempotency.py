@@ -251,7 +251,7 @@ class TestBatch:
     def test_of_anothers_ids_is_as_of_ids_that_nobody_has(self, system: System, client: Client) -> None:
         theirs = system.client(f"other-{uuid4().hex[:8]}").create("secret")["id"]
         for function in ("update-task", "complete-task", "delete-task"):
-            named = {"title": "stolen"} if function == "update-task" else {}
+            named: dict[str, Any] = {"title": "stolen"} if function == "update-task" else {}
             results = batch(client, [command(function, task_id=one, **named) for one in (theirs, str(uuid4()))])
             assert [result["status"] for result in results] == [404, 404]
             assert results[0]["error"] == results[1]["error"]
