@@ -34,8 +34,10 @@ Bound = tuple[Function, Callable[..., Any]]
 """A function, and its handler with the dependencies filled in."""
 
 
-def key_of(invocation: Invocation) -> str:
-    """The key that an invocation came with; empty for none. Raises InvalidInput."""
+def key_of(function: Function, invocation: Invocation, inputs: dict[str, Any]) -> str:
+    """The key of a command that is carried out once; empty for one without, and for a read. Raises InvalidInput."""
+    if not function.once or function.reads(invocation.verb, inputs):
+        return ""
     key = invocation.headers.get(HEADER.lower(), "")
     if len(key) > MAX_KEY or not key.isascii() or not key.isprintable():
         raise InvalidInput(HEADER, f"must be 1 to {MAX_KEY} printable ASCII characters")
@@ -59,7 +61,7 @@ def carry_out(
     function, call = bound
     check_scope(function, verb, inputs, caller.scopes)
     command = function.input.model_validate(inputs) if function.input else None
-    if not key or not function.once or function.reads(verb, inputs):
+    if not key:
         answer: BaseModel = call(command, caller)
         return answer
     now = datetime.now(UTC)

@@ -196,7 +196,7 @@ class Host:
             if caller is None:
                 answer = call(model.model_validate(inputs) if model else None, None)
             else:
-                key = key_of(invocation) if function.once else ""
+                key = key_of(function, invocation, inputs)
                 answer = carry_out(self._commands, (function, call), invocation.verb, inputs, caller, key=key)
             if isinstance(answer, str):
                 response = InvokeMethodResponse(answer, "application/json")

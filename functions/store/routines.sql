@@ -85,16 +85,13 @@ begin
     end if;
 end $$;
 
--- Begins a transaction that carries out commands with keys. It holds the user's row until the commit, as every write does:
--- so of many at once with one key one is carried out, and nobody else changes what is read from here on. Answers what is
--- kept of these keys: no row for a new one.
+-- Begins a transaction that carries out commands with keys. A user's wait for each other, so that of many at once with one
+-- key one is carried out. The user's row is held until the commit, as by every write: nobody else changes what is read
+-- from here on. Answers what is kept of these keys: no row for a new one.
 create or replace function begin_commands(p_user_id uuid, p_keys text[]) returns setof commands language plpgsql as $$
 begin
+    perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 1));  -- there may be no row yet
     perform from users where user_id = p_user_id for no key update;
-    if not found then  -- before a user's first command there is no row to hold
-        perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 1));
-        perform from users where user_id = p_user_id for no key update;
-    end if;
     return query select * from commands where user_id = p_user_id and key = any(p_keys);
 end $$;
 

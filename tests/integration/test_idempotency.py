@@ -100,7 +100,7 @@ class TestKey:
         assert expect(client.rest("GET", "/api/tags", headers=headers))["items"] == []
         expect(client.rest("POST", "/api/tags", {"name": "new"}, headers=headers))
         assert len(expect(client.rest("GET", "/api/tags", headers=headers))["items"]) == 1
-        expect(client.rest("GET", "/api/settings", headers=headers))
+        expect(client.rest("GET", "/api/settings", headers=keyed("x" * 1000)))
 
     def test_every_command_takes_one(self, client: Client) -> None:
         """Each is answered the same twice; and the second time nothing happens."""
@@ -247,6 +247,14 @@ class TestBatch:
         answer = client.rest("POST", "/api/commands", {"sent_at": iso(datetime.now(UTC)), **said})
         refused(answer, 400, field=field)
         assert client.tasks() == []
+
+    def test_of_anothers_ids_is_as_of_ids_that_nobody_has(self, system: System, client: Client) -> None:
+        theirs = system.client(f"other-{uuid4().hex[:8]}").create("secret")["id"]
+        for function in ("update-task", "complete-task", "delete-task"):
+            named: dict[str, Any] = {"title": "stolen"} if function == "update-task" else {}
+            results = batch(client, [command(function, task_id=one, **named) for one in (theirs, str(uuid4()))])
+            assert [result["status"] for result in results] == [404, 404]
+            assert results[0]["error"] == results[1]["error"]
 
     def test_needs_the_scope_of_each_command(self, system: System, client: Client) -> None:
         scopes = ["apply-commands", "create-task"]
