@@ -12,7 +12,7 @@ type Step =
   | { readonly kind: "complete" | "reopen" | "delete"; readonly at: number }
   | { readonly kind: "retag"; readonly word: string }
   | { readonly kind: "fault"; readonly fault: Fault }
-  | { readonly kind: "offline" | "online" | "cut" | "stutter" | "forget" | "crash" | "pause" };
+  | { readonly kind: "offline" | "online" | "cut" | "stutter" | "forget" | "tab" | "crash" | "pause" };
 
 const word = fc.constantFrom("tea", "milk", "bread", "jam");
 const at = fc.nat(5);
@@ -29,26 +29,32 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom("offline", "online") }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom("cut", "stutter", "forget", "crash", "pause") }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom("cut", "stutter", "forget", "tab", "crash", "pause") }) },
 );
 const run = fc.array(fc.tuple(fc.nat(2), step), { minLength: 5, maxLength: 40 });
 
+/** A device with one or two tabs, of which the first one leads. */
 class Phone {
   readonly device: Device;
-  client: SyncClient | null = null;
+  readonly tabs: SyncClient[] = [];
   private clock = Date.now();
 
   constructor(private readonly world: World) {
     this.device = new Device(world);
   }
 
-  async open(): Promise<SyncClient> {
-    this.client ??= await this.device.tab({ now: () => (this.clock += 1) });
-    return this.client;
+  async open(tabs = 1): Promise<SyncClient[]> {
+    while (this.tabs.length < tabs) {
+      this.tabs.push(await this.device.tab({ now: () => (this.clock += 1) }));
+    }
+    return this.tabs;
   }
 
   async take(step: Step): Promise<void> {
-    const client = await this.open();
+    const client = (await this.open()).at(-1);
+    if (!client) {
+      return;
+    }
     const { link } = this.device;
     const { tasks, tags } = client.getSnapshot();
     const task = "at" in step ? [...tasks.values()][step.at % Math.max(1, tasks.size)] : undefined;
@@ -81,8 +87,10 @@ class Phone {
         link.cut(4409);
         return;
       case "crash":
-        this.client = null;
-        await client.close();
+        await this.tabs.shift()?.close();
+        return;
+      case "tab":
+        await this.open(2);
         return;
       case "pause":
         await new Promise((resolve) => setTimeout(resolve, 3));
@@ -123,7 +131,7 @@ test("whatever is done and whatever breaks, all devices have the server's list, 
         for (const [index, one] of steps) {
           await phones[index]?.take(one);
         }
-        const clients = await Promise.all(phones.map((phone) => phone.open()));
+        const clients = (await Promise.all(phones.map((phone) => phone.open()))).flat();
         phones.forEach(({ device: { link } }) => {
           link.faults.length = 0;
           link.goOnline();
@@ -141,7 +149,7 @@ test("whatever is done and whatever breaks, all devices have the server's list, 
         }
       } finally {
         for (const phone of phones) {
-          await phone.client?.close();
+          await Promise.all(phone.tabs.map((tab) => tab.close()));
         }
       }
     }),
