@@ -35,10 +35,9 @@ Scope = Literal["this", "following"]
 """Of an edit of a recurring task: this occurrence, or this one and those that follow."""
 
 
-class Caller(BaseModel):
+class Caller(BaseModel, frozen=True):
     """Who a command runs for, what began it, what the token is for (runtime/auth.py), and of which sign-in it is."""
 
-    model_config = ConfigDict(frozen=True)
     user_id: UUID
     name: str
     email: str | None = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
+import os
 import random
 import sys
 import time
@@ -104,13 +105,18 @@ async def measure(system: System, tokens: list[str], seconds: float) -> None:
     print(f"{count} sockets open in {time.monotonic() - began:.1f} s")
     idle = hub.memory_info().rss
     print(f"the hub: {before >> 20} MB, with them {idle >> 20} MB: {(idle - before) / count / 1024:.1f} KB a socket")
-    hub.cpu_percent()
+    parts = {"hub": hub, "edge": psutil.Process(system.pid("edge")), "devices": psutil.Process()}
+    parts["functions"] = psutil.Process(system.pid("functions"))
+    for part in parts.values():
+        part.cpu_percent()
     sender = multiprocessing.get_context("spawn").Process(target=send, args=(system.url, tokens, seconds))
     sender.start()
     await asyncio.to_thread(sender.join)
+    used = ", ".join(f"{name} {part.cpu_percent():.0f}%" for name, part in parts.items())
+    print(
+        f"the hub under load: {hub.memory_info().rss >> 20} MB; of a core took: {used}; load {os.getloadavg()[0]:.1f}"
+    )
     await asyncio.sleep(3)
-    busy = hub.memory_info().rss
-    print(f"under load {busy >> 20} MB, {hub.cpu_percent():.0f}% of a core")
     say("1,000 users, a socket each", devices.lateness[False])
     say(f"one user, {OF_ONE} sockets", devices.lateness[True])
     say("all", devices.lateness[False] + devices.lateness[True])

@@ -1,4 +1,5 @@
-"""The boundaries: `tasks/` is pure, `store/` alone knows PostgreSQL, `runtime/` alone knows Dapr and gRPC."""
+"""The boundaries: `tasks/` is pure, `store/` alone knows PostgreSQL, `runtime/` alone knows Dapr and gRPC, and `hub/`
+alone knows the web server."""
 
 from __future__ import annotations
 
@@ -63,14 +64,20 @@ def test_the_store_knows_neither_dapr_nor_what_runs_it(path: Path) -> None:
     assert strays(path, "functions.runtime", *DAPR) == []
 
 
-@pytest.mark.parametrize("path", [*modules("tasks", "runtime"), *capabilities()], ids=name_of)
+@pytest.mark.parametrize("path", [*modules("tasks", "runtime", "hub"), *capabilities()], ids=name_of)
 def test_only_the_store_knows_postgresql(path: Path) -> None:
     assert strays(path, *POSTGRESQL) == []
 
 
-@pytest.mark.parametrize("path", [*modules("tasks", "store"), *capabilities()], ids=name_of)
+@pytest.mark.parametrize("path", [*modules("tasks", "store", "hub"), *capabilities()], ids=name_of)
 def test_only_the_runtime_knows_dapr(path: Path) -> None:
     assert strays(path, *DAPR) == []
+
+
+@pytest.mark.parametrize("path", [*modules("tasks", "store", "runtime"), *capabilities()], ids=name_of)
+def test_only_the_hub_knows_the_web_server(path: Path) -> None:
+    """And nobody knows the hub: it is told through Redis or PostgreSQL."""
+    assert strays(path, "starlette", "uvicorn", "websockets", "functions.hub") == []
 
 
 def test_only_the_topics_job_knows_kafka() -> None:

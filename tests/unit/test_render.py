@@ -241,12 +241,13 @@ class TestRunFiles:
         for path in [*document["common"]["resourcesPaths"], document["common"]["configFilePath"]]:
             assert (render.ROOT / path).exists()
 
-    def test_have_an_app_for_each_function_and_the_gateway_without_one(self) -> None:
+    def test_have_an_app_for_each_function_and_the_hub_and_the_gateway_without_one(self) -> None:
         (document,) = documents(render.dapr_yaml(CATALOGUE))
         gateway, *apps = document["apps"]
         assert gateway["appID"] == render.GATEWAY
         assert not {"command", "appPort"} & gateway.keys()
-        assert {app["appID"]: app["command"][-1] for app in apps} == {f.name: f.name for f in CATALOGUE}
+        hub = {"sync-hub": "functions.hub"}
+        assert {app["appID"]: app["command"][-1] for app in apps} == {f.name: f.name for f in CATALOGUE} | hub
 
     def test_give_no_port_twice(self) -> None:
         (document,) = documents(render.dapr_yaml(CATALOGUE))

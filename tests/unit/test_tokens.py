@@ -32,7 +32,8 @@ def forge(tmp_path_factory: pytest.TempPathFactory) -> Forge:
 
 def test_one_of_ours_says_who_signed_in(forge: Forge) -> None:
     caller = forge.tokens.caller(forge.good, "c-1")
-    assert caller == ANN.model_copy(update={"correlation_id": "c-1", "scopes": SESSION})
+    expires_at = datetime.fromtimestamp(forge.claims["exp"], UTC) + LEEWAY  # when it is refused, and no sooner
+    assert caller == ANN.model_copy(update={"correlation_id": "c-1", "scopes": SESSION, "expires_at": expires_at})
 
 
 def test_one_has_what_an_access_token_has(forge: Forge) -> None:
