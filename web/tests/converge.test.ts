@@ -33,19 +33,22 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 const run = fc.array(fc.tuple(fc.nat(2), step), { minLength: 5, maxLength: 40 });
 
-/** A device with one or two tabs, of which the first one leads. */
+/** A device with one or two tabs: the first one leads, or both where there are no locks. */
 class Phone {
   readonly device: Device;
   readonly tabs: SyncClient[] = [];
   private clock = Date.now();
 
-  constructor(private readonly world: World) {
+  constructor(
+    private readonly world: World,
+    private readonly hasLocks: boolean,
+  ) {
     this.device = new Device(world);
   }
 
   async open(tabs = 1): Promise<SyncClient[]> {
     while (this.tabs.length < tabs) {
-      this.tabs.push(await this.device.tab({ now: () => (this.clock += 1) }));
+      this.tabs.push(await this.device.tab({ now: () => (this.clock += 1), ...(!this.hasLocks && { locks: null }) }));
     }
     return this.tabs;
   }
@@ -124,9 +127,9 @@ async function act(client: SyncClient, step: Step, task: Task): Promise<void> {
 
 test("whatever is done and whatever breaks, all devices have the server's list, and every command is carried out once, in order", async () => {
   await fc.assert(
-    fc.asyncProperty(run, async (steps) => {
+    fc.asyncProperty(run, fc.boolean(), async (steps, hasLocks) => {
       const world = new World();
-      const phones = [0, 1, 2].map(() => new Phone(world));
+      const phones = [0, 1, 2].map(() => new Phone(world, hasLocks));
       try {
         for (const [index, one] of steps) {
           await phones[index]?.take(one);
@@ -153,7 +156,7 @@ test("whatever is done and whatever breaks, all devices have the server's list, 
         }
       }
     }),
-    { numRuns: 60 },
+    { numRuns: 60, endOnFailure: true },
   );
 }, 120_000);
 

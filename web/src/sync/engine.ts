@@ -76,6 +76,7 @@ export class Engine {
       },
       onHeartbeat: (seq) => {
         this.log.compare(seq);
+        this.kick(); // A tab that died may have queued a command that it never told of.
       },
       onReset: () => {
         this.log.reset();

@@ -1,7 +1,9 @@
 /** Reads the user's log into the database: by windows, by what the socket brings, or by a snapshot. */
 
+import { EVERYTHING } from "./database";
 import type { Database, Touched } from "./database";
 import { apply, cursorOf, replace } from "./store";
+import type { Applied } from "./store";
 import { Unreachable } from "./transport";
 import type { Transport } from "./transport";
 import type { Change } from "./types";
@@ -24,6 +26,8 @@ export class Log {
   /** The log is to be read by a request: it has what we do not. */
   behind = false;
   private lost = false;
+  /** The cursor that we have left; null before the first time. */
+  private left: number | null = null;
   private inbox: Change[] = [];
   /** What reads goes one after the other. */
   private reading: Promise<unknown> = Promise.resolve();
@@ -75,7 +79,7 @@ export class Log {
   }
 
   private async readOn(): Promise<number> {
-    const { database, transport, signal, onTouched, onCaughtUp } = this.options;
+    const { database, transport, signal, onCaughtUp } = this.options;
     for (let resets = 0; resets <= RESETS; ) {
       const after = await cursorOf(database);
       if (after === null || this.lost) {
@@ -95,7 +99,7 @@ export class Log {
       if (touched === "gap") {
         continue;
       }
-      onTouched(touched);
+      this.tell(touched);
       if (!window.more) {
         onCaughtUp();
         return (await cursorOf(database)) ?? 0;
@@ -128,9 +132,18 @@ export class Log {
         this.inbox = [];
         await this.read();
       } else {
-        this.options.onTouched(touched);
+        this.tell(touched);
       }
     }
+  }
+
+  /**
+   * Where another tab has moved the cursor, what it read is in the database only: it may have died before it told. So
+   * it is with all that a tab finds when it begins to lead.
+   */
+  private tell(applied: Applied): void {
+    this.options.onTouched(applied.from === this.left ? applied : EVERYTHING);
+    this.left = applied.to;
   }
 
   private inTurn(work: () => Promise<void>): void {

@@ -15,6 +15,12 @@ export interface Snapshot {
   readonly seq: number;
 }
 
+/** What a window changed, and the cursor before and after it. */
+export interface Applied extends Touched {
+  readonly from: number;
+  readonly to: number;
+}
+
 export interface Contents {
   readonly tasks: readonly Task[];
   readonly tags: readonly Tag[];
@@ -52,7 +58,7 @@ export async function apply(
   after: number,
   window: Window,
   drop: readonly number[] = [],
-): Promise<Touched | "gap"> {
+): Promise<Applied | "gap"> {
   return writing(database, async (tx) => {
     const meta = tx.objectStore("meta");
     const cursor = await meta.get("cursor");
@@ -71,7 +77,7 @@ export async function apply(
     for (const id of drop) {
       await tx.objectStore("commands").delete(id);
     }
-    return { ...applying.touched(), commands: drop.length > 0 };
+    return { ...applying.touched(), commands: drop.length > 0, from: cursor, to: Math.max(cursor, window.seq) };
   });
 }
 
