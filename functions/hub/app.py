@@ -42,6 +42,8 @@ LOOK = (1.0, 20.0)
 """Seconds between two looks into the database, while a source is not connected, and while all are."""
 PAGE = (100, 64_000)
 """Changes read at once, and bytes: what a socket holds that is behind."""
+FEEDS = 100
+"""Users of one such read."""
 BACK_OFF = (0.2, 5.0)
 """Seconds before a read is tried again, and at most, after doubling."""
 
@@ -63,6 +65,8 @@ class Hub:
         self._sockets: set[Socket] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._look = asyncio.Event()
+        self._lacking: set[Feed] = set()
+        self._fill = asyncio.Event()
         self._sources: list[Source] = [Listening(settings, self.heard, self._look.set)]
         if settings.redis_host:
             self._sources.append(Subscribed(settings, self.heard, self._look.set))
@@ -70,7 +74,7 @@ class Hub:
     @contextlib.asynccontextmanager
     async def running(self, app: Starlette) -> AsyncIterator[None]:
         self._database.open()
-        for work in (*(source.run() for source in self._sources), self._looks(), self._ticks()):
+        for work in (*(source.run() for source in self._sources), self._fills(), self._looks(), self._ticks()):
             self._begin(work)
         try:
             yield
@@ -179,13 +183,37 @@ class Hub:
     def heard(self, user_id: UUID, seq: int, changes: Sequence[tuple[int, str]]) -> None:
         """Somebody says that the user's log goes until `seq`."""
         feed = self._feeds.get(user_id)
-        if feed is not None and feed.open and feed.hear(seq, changes):
-            self._begin(feed.fill(self.read, self.texts))
+        if feed is not None and feed.open:
+            feed.hear(seq, changes)
+            if feed.lacks:
+                self._lacking.add(feed)
+                self._fill.set()
 
     async def _in_thread(self, call: Callable[..., Answer], *arguments: Any) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
 
     # What it does by itself.
+
+    async def _fills(self) -> None:
+        """Reads what feeds lack: one statement at a time for all of them, so that the busier it is, the more each one
+        brings."""
+        while True:
+            await self._fill.wait()
+            self._fill.clear()
+            while feeds := [feed for feed in self._lacking if feed.lacks and feed.sockets][:FEEDS]:
+                try:
+                    found = await self._in_thread(self._missing, {feed.user_id: feed.seq for feed in feeds})
+                except Unavailable as error:
+                    logger().warning("not_read", error=str(error), retry_seconds=LOOK[0])
+                    await asyncio.sleep(LOOK[0])
+                    continue
+                for feed in feeds:
+                    feed.take(*found[feed.user_id])
+            self._lacking.clear()
+
+    def _missing(self, after: dict[UUID, int]) -> dict[UUID, tuple[Window, list[tuple[int, str]]]]:
+        windows = self._log.of_several(after, *PAGE)
+        return {user_id: (window, self.texts(window)) for user_id, window in windows.items()}
 
     async def _ticks(self) -> None:
         """One clock for all sockets, instead of timers of each."""

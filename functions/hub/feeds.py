@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Protocol
 from uuid import UUID
@@ -15,11 +15,6 @@ RING_COUNT = 128
 """Changes that a feed keeps at most."""
 RING_CHARACTERS = 128_000
 """Of all of them together; the last one is kept whatever its length."""
-
-Read = Callable[[UUID, int], Awaitable[Window]]
-"""The changes of a user after a seq, from the database, however long it takes."""
-
-Text = Callable[[Window], list[tuple[int, str]]]
 
 
 class Reader(Protocol):
@@ -49,7 +44,6 @@ class Feed:
         self.seq = self.known = 0
         self._ring: deque[tuple[int, str]] = deque()
         self._characters = 0
-        self._filling = False
 
     @property
     def floor(self) -> int:
@@ -60,9 +54,13 @@ class Feed:
         self.seq = self.known = seq
         self.open = True
 
-    def hear(self, seq: int, changes: Iterable[tuple[int, str]] = ()) -> bool:
-        """The log goes until `seq`, and these are some of its last changes, in order. Answers whether any are missing:
-        then `fill` has to run."""
+    @property
+    def lacks(self) -> bool:
+        """Whether there are changes that have to be read."""
+        return self.seq < self.known
+
+    def hear(self, seq: int, changes: Iterable[tuple[int, str]] = ()) -> None:
+        """The log goes until `seq`, and these are some of its last changes, in order."""
         before = self.seq
         for number, text in changes:
             if number == self.seq + 1:
@@ -71,7 +69,6 @@ class Feed:
         if self.seq > before:
             for socket in self.sockets:
                 socket.wake()
-        return self.seq < self.known and not self._filling
 
     def _append(self, seq: int, text: str) -> None:
         self._ring.append((seq, text))
@@ -98,22 +95,15 @@ class Feed:
         while self._ring and self._ring[0][0] <= least:
             self._drop()
 
-    async def fill(self, read: Read, text: Text) -> None:
-        """Reads what is missing. One at a time: who comes meanwhile has it done by the first."""
-        if self._filling:
-            return
-        self._filling = True
-        try:
-            while self.seq < self.known and self.sockets:
-                window = await read(self.user_id, self.seq)
-                if window.reset:
-                    self.reset()
-                    return
-                self.hear(window.current, text(window))
-                if not window.events:
-                    self.known = self.seq  # somebody said more than there is
-        finally:
-            self._filling = False
+    def take(self, window: Window, texts: Sequence[tuple[int, str]]) -> None:
+        """What the database says comes after `seq`."""
+        if window.reset:
+            self.reset()
+            self.known = self.seq
+        else:
+            self.hear(window.current, texts)
+            if not window.events:
+                self.known = self.seq  # somebody said more than there is
 
     def reset(self) -> None:
         """The log is not the one that it was: every device begins again."""

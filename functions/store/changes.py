@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from functions.store.database import Database
+from functions.store.database import Database, Statements
 from functions.tasks.errors import InvalidInput
 from functions.tasks.events import ChangeEvent
 from functions.tasks.models import Caller, Tag, Task
@@ -31,25 +31,11 @@ class ChangeLog:
     def after(self, user_id: UUID, seq: int, limit: int, max_bytes: int = PART_BYTES) -> Window:
         """The entries after `seq`: `limit` at most, and none that begins beyond `max_bytes` of those before it. Of one
         moment, as where the log begins and ends is."""
-        rows = self._database.of(user_id).all(
-            "select coalesce(u.seq, 0) as current,"
-            " coalesce((select k.seq from events k where k.user_id = u.user_id order by k.seq limit 1),"
-            "  coalesce(u.seq, 0) + 1) as kept_from, e.*"
-            " from (select) as always left join users u on u.user_id = %(user)s"
-            " left join lateral ("
-            "  select *, sum(bytes) over (order by seq) - bytes as before from ("
-            "   select event_id, type, user_id, seq, occurred_at, correlation_id, entity_type, entity_id, data,"
-            "    octet_length(data::text) as bytes"
-            "   from events where user_id = u.user_id and seq > %(after)s order by seq limit %(rows)s) w"
-            " ) e on e.before < %(bytes)s order by e.seq",
-            {"user": user_id, "after": seq, "rows": limit, "bytes": max_bytes},
-        )
-        return Window(
-            after=seq,
-            events=[ChangeEvent.model_validate(row) for row in rows if row["seq"] is not None],
-            current=rows[0]["current"],
-            kept_from=rows[0]["kept_from"],
-        )
+        return _windows(self._database.of(user_id), {user_id: seq}, limit, max_bytes)[user_id]
+
+    def of_several(self, after: Mapping[UUID, int], limit: int, max_bytes: int) -> dict[UUID, Window]:
+        """The same for several users, each after a seq of their own, in one statement."""
+        return _windows(self._database.system, after, limit, max_bytes)
 
     def current(self, users: Iterable[UUID]) -> dict[UUID, int]:
         """The last seq of each of these users; 0 for one who never gave a command, or is gone."""
@@ -127,6 +113,28 @@ class ChangeLog:
             {"after": after or _FIRST, "before": before, "users": users, "entries": entries},
         )
         return row["last"], row["deleted"]
+
+
+def _windows(database: Statements, after: Mapping[UUID, int], limit: int, max_bytes: int) -> dict[UUID, Window]:
+    rows = database.all(
+        "select a.user_id as owner, a.after, coalesce(u.seq, 0) as current,"
+        " coalesce((select k.seq from events k where k.user_id = u.user_id order by k.seq limit 1),"
+        "  coalesce(u.seq, 0) + 1) as kept_from, e.*"
+        " from unnest(%(users)s::uuid[], %(after)s::bigint[]) as a (user_id, after)"
+        " left join users u on u.user_id = a.user_id"
+        " left join lateral ("
+        "  select *, sum(bytes) over (order by seq) - bytes as before from ("
+        "   select event_id, type, user_id, seq, occurred_at, correlation_id, entity_type, entity_id, data,"
+        "    octet_length(data::text) as bytes"
+        "   from events where user_id = u.user_id and seq > a.after order by seq limit %(rows)s) w"
+        " ) e on e.before < %(bytes)s order by a.user_id, e.seq",
+        {"users": list(after), "after": list(after.values()), "rows": limit, "bytes": max_bytes},
+    )
+    windows = {row["owner"]: Window(row["after"], [], row["current"], row["kept_from"]) for row in rows}
+    for row in rows:
+        if row["seq"] is not None:
+            windows[row["owner"]].events.append(ChangeEvent.model_validate(row))
+    return windows
 
 
 def _position(cursor: str) -> tuple[str, int, UUID]:

@@ -90,6 +90,17 @@ class TestAWindow:
         assert seqs(world, caller, max_bytes=1) == [1]
         assert seqs(world, caller, max_bytes=15_000) == [1, 2]
 
+    def test_of_several_users_is_of_each_after_their_own_seq(self, world: World) -> None:
+        ann, ben, nobody = (world.user() for _ in range(3))
+        for caller in (ann, ben, ann, ben, ann):
+            world.add(caller)
+        windows = world.change_log.of_several({ann.user_id: 1, ben.user_id: 2, nobody.user_id: 0}, 100, 100_000)
+        assert {user: [event.seq for event in window.events] for user, window in windows.items()} == {
+            ann.user_id: [2, 3], ben.user_id: [], nobody.user_id: [],
+        }  # fmt: skip
+        assert all(event.user_id == ann.user_id for event in windows[ann.user_id].events)
+        assert [windows[each.user_id].current for each in (ann, ben, nobody)] == [3, 2, 0]
+
     def test_of_a_user_whom_nobody_knows_is_empty(self, world: World) -> None:
         window = world.change_log.after(world.user().user_id, 0, 10)
         assert (window.events, window.current, window.reset) == ([], 0, False)

@@ -52,6 +52,7 @@ ACROSS_USERS = {
 OF_SEVERAL = {
     *("Reminders.recipients", "Reminders.plan_deliveries", "Reminders.begin_attempts", "Reminders.record"),
     *("Reminders.release", "Outbox.publish", "Outbox.pending", "ChangeLog.current"),
+    "ChangeLog.of_several",
 }
 """What handles several users' reminders or events at once: each with its user."""
 
@@ -242,6 +243,7 @@ ATTEMPTS: list[tuple[str, Attempt]] = [
     ("Users.delete", lambda world, ben, ann: world.users.delete(ben.user_id)),
     ("Exports.part", lambda world, ben, ann: Exports(world.database).part(ben, None, NOW)),
     ("ChangeLog.after", lambda world, ben, ann: world.change_log.after(ben.user_id, 0, 100)),
+    ("ChangeLog.of_several", lambda world, ben, ann: world.change_log.of_several({ben.user_id: 0}, 100, 1000)),
     ("ChangeLog.current", lambda world, ben, ann: world.change_log.current([ben.user_id])),
     ("ChangeLog.notify", lambda world, ben, ann: world.change_log.notify(ben.user_id, 1)),
     ("ChangeLog.snapshot", lambda world, ben, ann: world.change_log.snapshot(ben, None, 100)),
