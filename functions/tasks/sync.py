@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
-from uuid import UUID
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -39,7 +38,7 @@ class SyncChanges(Input):
 class SyncedChanges(BaseModel):
     """What came after a seq, in order, until `seq`; `more` says that this is not all yet.
 
-    Of one task, tag or reminder there is the last change only. With `reset` the seq that was given is before what the
+    Of one task, tag or reminder there is the last change only, and any that tells of conflicts. With `reset` the seq that was given is before what the
     change log keeps, or not this log's: the device begins with a snapshot.
     """
 
@@ -91,22 +90,34 @@ class Window:
 
 
 def compacted(events: Iterable[ChangeEvent]) -> list[ChangeEvent]:
-    """Of each entity the last event, in order: an event has the whole state, so it stands for those before it."""
-    last: dict[tuple[str, UUID], ChangeEvent] = {}
+    """Of each task, tag and reminder the last event that has its whole state, in order: it stands for those before it.
+    One that tells of conflicts stays, as nothing else does."""
+    last: dict[tuple[str, str], ChangeEvent] = {}
     for event in events:
-        last[event.entity_type, event.entity_id] = event
+        last[_subject(event)] = event
     return sorted(last.values(), key=lambda event: event.seq)
+
+
+def _subject(event: ChangeEvent) -> tuple[str, str]:
+    """What an event has the state of: one about a reminder may have its task, with all reminders of that."""
+    if event.data.get("conflicts"):
+        return "event", str(event.event_id)
+    task = event.data.get("task")
+    if isinstance(task, dict):
+        return "task", str(task.get("id"))
+    return event.entity_type, str(event.entity_id)
 
 
 def change_message(event: ChangeEvent) -> dict[str, Any]:
     """A change as devices are told it: the task and the reminder as the API answers them, without what is kept and not
-    answered. One that this version cannot read (a newer one wrote it) is left out: the device asks for it."""
+    answered. One that this version cannot read (a newer one wrote it) is told as it is, of the fields that are known."""
     said = dict(event.data)
     for name, model in (("task", Task), ("reminder", Reminder)):
         if name in said:
             try:
                 said[name] = model.model_validate(said[name]).model_dump(mode="json")
             except (ValidationError, InvalidInput):
-                del said[name]
+                known = {field for field, info in model.model_fields.items() if not info.exclude}
+                said[name] = {field: value for field, value in dict(said[name]).items() if field in known}
     envelope = event.model_dump(mode="json", include={"type", "seq", "entity_type", "entity_id", "occurred_at"})
     return envelope | {name: value for name, value in said.items() if name not in envelope}

@@ -40,10 +40,10 @@ class TestAMessage:
         assert "dismissed" not in said["reminder"]
         assert not {"user_id", "event_id", "correlation_id"} & said.keys()
 
-    def test_leaves_out_a_task_that_this_version_cannot_read(self) -> None:
-        said = change_message(event(1, task={"id": str(TASK.id), "status": "of a later version"}, changes={}))
-        assert "task" not in said
-        assert said["entity_id"] == str(TASK.id)
+    def test_has_of_a_task_that_this_version_cannot_read_the_fields_that_it_knows(self) -> None:
+        newer = {"id": str(TASK.id), "status": "of a later version", "follows": None, "novel": 1}
+        said = change_message(event(1, task=newer, changes={}))
+        assert said["task"] == {"id": str(TASK.id), "status": "of a later version"}
 
     def test_says_of_itself_what_it_is_whatever_its_event_says(self) -> None:
         said = change_message(event(3).model_copy(update={"data": {"occurred_at": "x", "seq": 9}}))
@@ -55,6 +55,19 @@ class TestAWindow:
         a, b = uuid4(), uuid4()
         window = [event(1, a), event(2, b), event(3, a), event(4, a, "reminder"), event(5, b)]
         assert [each.seq for each in compacted(window)] == [3, 4, 5]
+
+    def test_keeps_the_task_that_came_with_a_reminder_which_changed_again(self) -> None:
+        """`reminder.snoozed` has the whole task, and `reminder.sent` of the same reminder has not."""
+        reminder, task = uuid4(), {"id": str(TASK.id)}
+        snoozed = event(1, reminder, "reminder", task=task)
+        sent = event(2, reminder, "reminder")
+        assert compacted([snoozed, sent]) == [snoozed, sent]
+        later = event(3, TASK.id, task=task)
+        assert compacted([snoozed, sent, later]) == [sent, later]
+
+    def test_keeps_what_tells_of_conflicts(self) -> None:
+        told = event(1, TASK.id, conflicts=[{"field": "title"}])
+        assert compacted([told, event(2, TASK.id)])[0] == told
 
     @pytest.mark.parametrize(
         ("after", "current", "kept_from", "reset"),
