@@ -38,8 +38,8 @@ class SyncChanges(Input):
 class SyncedChanges(BaseModel):
     """What came after a seq, in order, until `seq`; `more` says that this is not all yet.
 
-    Of one task, tag or reminder there is the last change only, and any that tells of conflicts. With `reset` the seq that was given is before what the
-    change log keeps, or not this log's: the device begins with a snapshot.
+    Of one task, tag or reminder there is the last change only, and any that tells of conflicts. With `reset` the seq
+    that was given is before what the change log keeps, or not this log's: the device begins with a snapshot.
     """
 
     changes: list[dict[str, Any]] = Field(
@@ -110,7 +110,7 @@ def _subject(event: ChangeEvent) -> tuple[str, str]:
 
 def change_message(event: ChangeEvent) -> dict[str, Any]:
     """A change as devices are told it: the task and the reminder as the API answers them, without what is kept and not
-    answered. One that this version cannot read (a newer one wrote it) is told as it is, of the fields that are known."""
+    answered. Of one that this version cannot read (a newer one wrote it) the fields that it knows, as they are."""
     said = dict(event.data)
     for name, model in (("task", Task), ("reminder", Reminder)):
         if name in said:
