@@ -26,16 +26,21 @@ CHECKS = (
 
 def main() -> None:
     """Ends with one line on the standard error, and status 1, where something does not pass."""
+    install()
+    for command in CHECKS:
+        if subprocess.run([WEB / "node_modules" / ".bin" / command[0], *command[1:]], cwd=WEB).returncode:
+            fail(f"web: {' '.join(command)} fails")
+
+
+def install() -> None:
+    """Has web/node_modules be what the lock says, unless it is."""
     version = node_version()
     with LOCK.open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         wanted = f"{version} {hashlib.sha256(lock.read()).hexdigest()}"
         if not STAMP.exists() or STAMP.read_text() != wanted:
-            install()
+            clean_install()
             STAMP.write_text(wanted)
-    for command in CHECKS:
-        if subprocess.run([WEB / "node_modules" / ".bin" / command[0], *command[1:]], cwd=WEB).returncode:
-            fail(f"web: {' '.join(command)} fails")
 
 
 def node_version() -> str:
@@ -48,7 +53,7 @@ def node_version() -> str:
     return found
 
 
-def install() -> None:
+def clean_install() -> None:
     """Exactly what the lock has, each package checked against its hash; no package runs a script."""
     print("  installing web/package-lock.json into web/node_modules", flush=True)
     npm = subprocess.run(
