@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 AUTHENTICATED_WITHIN = 10.0
 """Seconds in which a device has to say who it is."""
 HEARTBEAT = 20.0
-"""Seconds between two heartbeats."""
+"""Seconds between two heartbeats, at most: a little less each time, so that those of sockets which were opened together
+do not stay together. `latest` is the last seq that the device was sent."""
 SENT_WITHIN = 30.0
 """Seconds in which a device has to take what it is sent."""
 VERIFIED_EVERY = 60.0
@@ -155,8 +157,8 @@ class Socket:
                     changes = self._hub.texts(window)
                 elif not changes and not self._reset:
                     if time.monotonic() >= self._heartbeat_at:
-                        self._heartbeat_at = time.monotonic() + HEARTBEAT
-                        await self._text(json.dumps({"type": "heartbeat", "seq": self.cursor}))
+                        self._heartbeat_at = time.monotonic() + HEARTBEAT * random.uniform(0.75, 1)
+                        await self._text(json.dumps({"type": "heartbeat", "latest": self.cursor}))
                     await self._due.wait()
         except Closed as closed:
             await self._close(closed)

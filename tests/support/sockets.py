@@ -95,7 +95,7 @@ class Device:
         """Waits for the heartbeat that a socket begins with, once it was told all that it lacked; its seq."""
         while (message := self.next())["type"] != "heartbeat":
             pass
-        seq: int = message["seq"]
+        seq: int = message["latest"]
         return seq
 
     def closed(self, timeout: float = 15) -> int:

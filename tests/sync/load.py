@@ -8,6 +8,7 @@ is timed from the `now` of its function, which is before the commit, until a dev
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import multiprocessing
 import os
@@ -124,6 +125,7 @@ async def measure(system: System, tokens: list[str], seconds: float) -> None:
 
 
 def main() -> None:
+    gc.disable()  # what measures does not stop in between
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 30.0
     with System.running() as system:
         tokens = [token_of(system.client(f"load-{number}")) for number in range(USERS + 1)]

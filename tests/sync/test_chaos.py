@@ -62,7 +62,7 @@ class Replica:
 
     def take(self, message: Json) -> None:
         if message["type"] == "heartbeat":
-            assert message["seq"] == self.seq, "a heartbeat says what the device was told"
+            assert message["latest"] == self.seq, "a heartbeat says what the device was told"
             return
         assert message["seq"] == self.seq + 1, f"{message['seq']} after {self.seq}"
         self.seq += 1

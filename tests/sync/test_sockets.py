@@ -244,8 +244,8 @@ def test_a_heartbeat_comes_when_nothing_else_does(client: Client, token: str) ->
         began = time.monotonic()
         assert device.changes(1)[0]["seq"] == 1
         beats = [device.next(timeout=25) for _ in range(5)]
-        assert beats == [{"type": "heartbeat", "seq": 1}] * 5
-        assert time.monotonic() - began > 70
+        assert beats == [{"type": "heartbeat", "latest": 1}] * 5
+        assert time.monotonic() - began > 60
 
 
 def test_who_does_not_read_holds_up_nobody_and_is_closed(system: System, own: Hub, client: Client, token: str) -> None:

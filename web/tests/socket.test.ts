@@ -90,7 +90,7 @@ test("it says who it is and where to go on, in a message, and tells what it hear
   const socket = await opened();
   expect(socket.sent).toEqual([{ type: "auth", token: "t", after: 5 }]);
   socket.say({ type: "task.created", seq: 6 });
-  socket.say({ type: "heartbeat", seq: 6 });
+  socket.say({ type: "heartbeat", latest: 6 });
   socket.onmessage?.({ data: "nonsense" });
   socket.say({ type: "task.updated", seq: 7 });
   expect(heard).toEqual([true, 6, "heartbeat 6", 7]);
@@ -100,7 +100,7 @@ test("silence of 45 s is a lost connection; a heartbeat is none", async () => {
   begin();
   const socket = await opened();
   await vi.advanceTimersByTimeAsync(44_000);
-  socket.say({ type: "heartbeat", seq: 5 });
+  socket.say({ type: "heartbeat", latest: 5 });
   await vi.advanceTimersByTimeAsync(44_000);
   expect(socket.closed).toBe(false);
   await vi.advanceTimersByTimeAsync(1_000);
@@ -149,7 +149,7 @@ test("the token is replaced on the open connection before it expires", async () 
   await vi.advanceTimersByTimeAsync(0);
   for (let minute = 0; minute < 28; minute += 1) {
     await vi.advanceTimersByTimeAsync(30_000);
-    socket.say({ type: "heartbeat", seq: 5 });
+    socket.say({ type: "heartbeat", latest: 5 });
   }
   expect(socket.sent.map((message) => message.token)).toEqual(["t", "t+"]);
   expect(sockets).toHaveLength(1);

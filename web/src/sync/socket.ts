@@ -150,7 +150,7 @@ export class Live {
   }
 
   private hear(data: unknown): void {
-    let message: { type?: unknown; seq?: unknown };
+    let message: { type?: unknown; seq?: unknown; latest?: unknown };
     try {
       message = JSON.parse(String(data)) as typeof message;
     } catch {
@@ -159,7 +159,7 @@ export class Live {
     if (message.type === "reset") {
       this.options.onReset();
     } else if (message.type === "heartbeat") {
-      this.options.onHeartbeat(Number(message.seq));
+      this.options.onHeartbeat(Number(message.latest));
     } else if (typeof message.seq === "number") {
       this.options.onChange(message as Change);
     }
