@@ -28,18 +28,40 @@ def is_wanted(options: Options, auth: str) -> bool:
 def ensure(options: Options, supervisor: Supervisor) -> Path:
     """Makes the user unless there is one; the file with its password. Raises OperatorError where that fails."""
     file = options.data / "secrets" / "local-user"
-    if not file.exists():
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = file.with_suffix(".tmp")
-        draft.unlink(missing_ok=True)
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
-            json.dump({"email": EMAIL, "password": secrets.token_urlsafe(18)}, opened)
-        draft.replace(file)
+    is_new = not file.exists()
+    if is_new:
+        _write(file, EMAIL)
+    status = _signed_up(options, supervisor, file)
+    if is_new and status == http.HTTPStatus.CONFLICT:  # the file was lost, and with it the password of that one
+        _write(file, EMAIL.replace("@", f"-{secrets.token_hex(3)}@"))
+        status = _signed_up(options, supervisor, file)
+    # There already, as at every later start; or, where an operator limits sign-ups, not asked again now.
+    if status not in (http.HTTPStatus.OK, http.HTTPStatus.CONFLICT, http.HTTPStatus.TOO_MANY_REQUESTS):
+        raise OperatorError(f"{shown(file)} is not what one can sign up with; remove it, and a new user is made")
+    return file
+
+
+def _write(file: Path, email: str) -> None:
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = file.with_suffix(".tmp")
+    draft.unlink(missing_ok=True)
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+        json.dump({"email": email, "password": secrets.token_urlsafe(18)}, opened)
+    draft.replace(file)
+
+
+def _read(file: Path) -> dict[str, str]:
+    """The email and the password. Raises OperatorError."""
     try:
         credentials = json.loads(file.read_text())
-        body = json.dumps({name: credentials[name] for name in ("email", "password")})
+        return {name: credentials[name] for name in ("email", "password")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OperatorError(f"{shown(file)} cannot be read ({error}); remove it, and a new user is made") from None
+
+
+def _signed_up(options: Options, supervisor: Supervisor, file: Path) -> int:
+    """The status that signing up was answered, once there is an answer."""
+    body = json.dumps(_read(file))
     statuses: list[int] = []
 
     def answered() -> bool:
@@ -47,11 +69,7 @@ def ensure(options: Options, supervisor: Supervisor) -> Path:
         return 0 < statuses[-1] < http.HTTPStatus.INTERNAL_SERVER_ERROR
 
     supervisor.until(answered, what="the local user could not sign up", timeout=60)
-    # There already, as at every later start; or, where an operator limits sign-ups, not asked again now.
-    known = (http.HTTPStatus.OK, http.HTTPStatus.CONFLICT, http.HTTPStatus.TOO_MANY_REQUESTS)
-    if statuses[-1] not in known:
-        raise OperatorError(f"{shown(file)} is not what one can sign up with; remove it, and a new user is made")
-    return file
+    return statuses[-1]
 
 
 def _sign_up(options: Options, body: str) -> int:
@@ -72,7 +90,7 @@ def explain(options: Options, auth: str, file: Path | None) -> None:
     if file is not None:
         given = shlex.quote(f"@{shown(file)}")
         take = "python3 -c 'import json, sys; print(json.load(sys.stdin)[\"access_token\"])'"
-        step(f"sign in as {EMAIL}; the password is in {shown(file)}")
+        step(f"sign in as {_read(file)['email']}; the password is in {shown(file)}")
         step(f"a token for 15 minutes: TOKEN=$(curl -s {url}/api/auth/token -d {given} | {take})")
         step(f'and with it: curl {url}/api/tasks -H "Authorization: Bearer $TOKEN"')
     elif auth == "local":

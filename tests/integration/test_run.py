@@ -17,7 +17,7 @@ from tests.support.client import expect
 from tests.support.system import REPOSITORY, System, free_port
 from tests.support.waiting import eventually
 
-PARTS = ["postgres", "mail", "functions", "daprd", "edge"]
+PARTS = ["postgres", "mail", "functions", "daprd", "sync-hub", "edge"]
 
 
 def run(data: Path, port: int, **env: str) -> subprocess.CompletedProcess[str]:
@@ -111,7 +111,9 @@ def test_a_part_that_dies_takes_the_rest_with_it_and_is_named(new_system: NewSys
     assert "run `make run` again, nothing accepted is lost" in line
 
 
-def test_after_a_killed_supervisor_the_next_start_works(new_system: NewSystem) -> None:
+def test_after_a_killed_supervisor_the_next_start_works_and_one_without_the_password_makes_another_user(
+    new_system: NewSystem,
+) -> None:
     system = new_system()
     system.start()
     client = system.client("ada")
@@ -123,6 +125,12 @@ def test_after_a_killed_supervisor_the_next_start_works(new_system: NewSystem) -
     assert file.read_text() == credentials
     expect(system.client(None).rest("POST", "/api/auth/token", json.loads(credentials)))
     assert client.get(created["id"])["title"] == "kept"
+    system.stop()
+    file.unlink()
+    system.start()
+    another = json.loads(file.read_text())
+    expect(system.client(None).rest("POST", "/api/auth/token", another))
+    assert f"sign in as {another['email']}" in system.output
     system.stop()
 
 

@@ -32,9 +32,11 @@ def test_is_nowhere_else(options: Options, auth: str) -> None:
     assert not is_wanted(options, auth)
 
 
-def test_a_file_with_a_space_in_its_path_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
-    explain(LOCAL, "local", Path("/my data/secrets/local-user"))
-    assert "-d '@/my data/secrets/local-user'" in capsys.readouterr().out
+def test_a_file_with_a_space_in_its_path_can_be_pasted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "my data"
+    file.write_text('{"email": "you@tickler.localhost", "password": "..."}')
+    explain(LOCAL, "local", file)
+    assert f"-d '@{file}'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
