@@ -18,11 +18,12 @@ from functions.tasks.planning import Change, plan_update
 @sends(TASK_EVENTS)
 def update_task(command: UpdateTask, caller: Caller, tasks: Tasks, now: datetime) -> UpdatedTask:
     merged = Merge(command, [])
+    by = caller.sign_in if command.made_at else None  # a device's queue says when; its edits know each other
 
     def plan(task: Task) -> Change | None:
         nonlocal merged
-        merged = merge(command, task, now=now, by=caller.sign_in)
-        return plan_update(merged.command, task, now=now, by=caller.sign_in, conflicts=merged.conflicts)
+        merged = merge(command, task, now=now, by=by)
+        return plan_update(merged.command, task, now=now, by=by, conflicts=merged.conflicts)
 
     task = tasks.change(caller, command.task_id, plan)
     if "status" in merged.command.model_fields_set and task.status == "open":

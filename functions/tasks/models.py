@@ -256,7 +256,7 @@ class Page(BaseModel):
 class UpdatedTask(Task):
     """The task after an edit, and where that met others' edits since its `base_version`."""
 
-    conflicts: list[Conflict] = []
+    conflicts: list[Conflict] = Field(default=[], exclude_if=lambda found: not found)
 
 
 class TaskDetail(Task):

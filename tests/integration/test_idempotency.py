@@ -220,12 +220,12 @@ class TestBatch:
         assert result["error"]["details"][0]["fieldViolations"][0]["field"] == "key"
         assert len(client.tasks()) == 1
 
-    def test_the_time_of_an_edit_is_corrected_by_the_callers_clock(self, client: Client) -> None:
+    def test_the_time_of_an_edit_is_corrected_by_the_callers_clock(self, system: System, client: Client) -> None:
         """This device's clock is a day behind: its edit was made a minute ago, and so after the other one."""
         task = client.create("a")
         wrong = datetime.now(UTC) - timedelta(days=1)
         other = iso(datetime.now(UTC) - timedelta(minutes=2))
-        client.patch(task["id"], title="theirs", made_at=other)
+        system.client(client.user).patch(task["id"], title="theirs", made_at=other)
         edit = command("update-task", wrong - timedelta(minutes=1), task_id=task["id"], base_version=1, title="yours")
         (result,) = batch(client, [edit], sent_at=wrong)
         assert result["answer"]["conflicts"][0]["winner"] == "yours"

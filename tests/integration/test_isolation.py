@@ -116,7 +116,6 @@ BAD_TOKENS = {
     "no token": "Bearer",
     "no scheme": "{good}",
     "another scheme": "Basic {good}",
-    "lower case": "bearer {good}",
     "another kind": "Bearer dev:someone",
     "an id for a token": "Bearer {id}",
     "a space in it": "Bearer {good} x",

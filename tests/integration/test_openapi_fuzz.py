@@ -94,7 +94,14 @@ OWN: dict[str, Callable[[Somebody], Any]] = {
 }
 """Inputs that have to be somebody's to do anything, by their names."""
 
+BATCH: Json = {
+    "sent_at": "2026-01-01T00:00:00Z",
+    "commands": [{"key": "k", "function": "create-task", "input": {"title": "x"}}],
+}
+
 GOOD: dict[str, Json] = {
+    "apply-commands": BATCH,
+    "apply-commands-post": BATCH,
     "create-task": {"title": "x"},
     "create-task-post": {"title": "x"},
     "issue-token": {"action": "jwks"},
