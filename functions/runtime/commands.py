@@ -20,6 +20,7 @@ from functions.runtime.logs import logger
 from functions.runtime.rates import Rates
 from functions.runtime.triggers import Function
 from functions.store.commands import CommandLog, Key, Outcome
+from functions.store.pages import fitting
 from functions.tasks.commands import ApplyCommands, CommandResult, CommandResults, SentCommand, made_at
 from functions.tasks.errors import InvalidInput, TooManyRequests, Unavailable
 from functions.tasks.models import Caller
@@ -93,6 +94,10 @@ class Commands:
             while len(results) < len(batch.commands):
                 some = batch.commands[len(results) : len(results) + TOGETHER]
                 results += self._together(some, batch.sent_at, caller, now)
+                if len(told := fitting(results)) < len(results):
+                    # What an answer cannot hold is answered when it is sent again.
+                    logger().info("batch_ended", carried_out=len(results), told=len(told))
+                    return CommandResults(results=told)
         except (Unavailable, TooManyRequests) as error:
             if not results:
                 raise

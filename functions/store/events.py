@@ -11,6 +11,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from functions.store.database import Database
+from functions.store.pages import fitting
 from functions.tasks.events import ChangeEvent, details_of
 from functions.tasks.models import Activity, ActivityPage, Caller
 from functions.tasks.query import ListActivity, decode_cursor, encode_cursor
@@ -151,6 +152,6 @@ class ActivityLog:
             " from activity where " + " and ".join(where) + " order by seq desc limit %(rows)s offset %(offset)s",
             params,
         )
-        items = [Activity.model_validate(row) for row in rows[: query.limit]]
+        items = fitting([Activity.model_validate(row) for row in rows[: query.limit]])
         more = len(rows) > len(items)
         return ActivityPage(items=items, next_cursor=encode_cursor(["seq", items[-1].seq]) if more else None)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from functions.store.database import Database
+from functions.store.pages import fitting
 from functions.tasks.models import Caller, Task, TaskPage
 from functions.tasks.query import ListTasks, decode_cursor, encode_cursor, search_expression
 
@@ -48,11 +49,9 @@ class TaskLists:
             f" order by {column} {direction}, t.task_id {direction} limit %(rows)s",
             {**params, "rows": query.limit + 1},
         )
-        page = rows[: query.limit]
-        return TaskPage(
-            items=[Task.model_validate(row["task"]) for row in page],
-            next_cursor=encode_cursor([sort, *page[-1]["key"]]) if len(rows) > len(page) else None,
-        )
+        items = fitting([Task.model_validate(row["task"]) for row in rows[: query.limit]])
+        more = len(rows) > len(items)
+        return TaskPage(items=items, next_cursor=encode_cursor([sort, *rows[len(items) - 1]["key"]]) if more else None)
 
 
 def _conditions(caller: Caller, query: ListTasks, now: datetime) -> tuple[list[str], dict[str, Any]]:

@@ -58,7 +58,8 @@ class CommandResult(BaseModel):
 
 
 class CommandResults(BaseModel):
-    """In the order of the commands. Fewer than those: the rest was not tried, and is to be sent again later."""
+    """In the order of the commands. Fewer than those: the rest is to be sent again, as it was not tried or the answer
+    would be too long."""
 
     results: list[CommandResult]
 

@@ -119,15 +119,17 @@ def _asked(command: UpdateTask, task: Task, named: frozenset[str]) -> Task:
         nobody = task.id  # a tag that is not one yet; its id is not looked at
         values["tags"] = [known.get(name.casefold(), Tag(id=nobody, name=name, color="")) for name in command.tags]
     asked = task.model_copy(update=values)
-    is_day = asked.due_date is not None and not isinstance(asked.due_date, datetime)
-    return asked.model_copy(update={"all_day": is_day})
+    all_day = asked.due_date is not None and not isinstance(asked.due_date, datetime)
+    if asked.due_date is not None and "all_day" in named and command.all_day is not None:
+        all_day = command.all_day
+    return asked.model_copy(update={"all_day": all_day})
 
 
 def _values(task: Task) -> dict[str, Any]:
     """What each part of a task is, to be compared."""
     values = {unit: getattr(task, unit) for unit in UNITS}
     return values | {
-        "due_date": (task.due_date, task.time_zone),
+        "due_date": (task.due_date, task.all_day, task.time_zone),
         "tags": {tag.name.casefold() for tag in task.tags},
         "reminders": {spec_key(spec) for spec in task.reminder_specs},
     }

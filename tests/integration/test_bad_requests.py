@@ -212,6 +212,18 @@ def test_header__with_bytes_that_no_header_has(victim: Victim, name: str) -> Non
     refused(response, range(400, 500))
 
 
+@pytest.mark.parametrize("name", ["Authorization", "Content-Type", "X-Correlation-Id", "Idempotency-Key"])
+def test_header__that_is_not_printable_is_named(victim: Victim, name: str) -> None:
+    response = victim.client.http.post("/api/tasks", headers=[(name.encode(), "eyü".encode())], json={"title": "x"})
+    refused(response, 400, code=3, field=name)
+
+
+def test_header__an_empty_key_is_none_and_refused(victim: Victim) -> None:
+    """With it the command would be carried out, and again at a repeat."""
+    response = victim.client.rest("POST", "/api/tasks", {"title": "x"}, headers={"Idempotency-Key": ""})
+    refused(response, 400, code=3, field="Idempotency-Key")
+
+
 def test_server__is_well_after_all_of_this(system: System) -> None:
     """No input has stopped a part of it, or has made an error that nobody foresaw."""
     assert system.client(None).rest("GET", "/healthz").status_code == 200

@@ -41,7 +41,8 @@ def token_of(client: Client) -> str:
 def address(url: str, **query: Any) -> str:
     """Of the sockets behind an http URL."""
     said = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in query.items() if value is not None)
-    return f"ws://{urlsplit(url).netloc}{PATH}?{said}"
+    site = urlsplit(url)
+    return f"ws://{site.netloc}{site.path}{PATH}?{said}"
 
 
 class Device:

@@ -176,6 +176,11 @@ class TestWhoIsLetIn:
         with Device(client.url, token, headers={"Origin": client.url}) as device:
             device.ready()
 
+    def test_by_another_spelling_of_the_path_it_is_the_same(self, client: Client, token: str) -> None:
+        with Device(f"{client.url}/", token) as device:
+            device.ready()
+        assert Device(f"{client.url}/", "x").closed() == 4401
+
     def test_no_other_host_name(self, system: System) -> None:
         answer = system.send(
             b"GET /api/ws/tasks HTTP/1.1\r\nHost: evil.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"

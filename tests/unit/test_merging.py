@@ -155,6 +155,16 @@ class TestConflicts:
         assert conflict.theirs == {"due_date": "2026-12-05", "time_zone": "UTC", "all_day": True}
         assert server.task.time_zone == "UTC"
 
+    def test_all_day_of_an_earlier_edit_loses_to_a_later_due_date(self) -> None:
+        """What it asks for does not fit that date, which is no reason to refuse the rest of the edit."""
+        server = Server(due_date=DUE)
+        server.edit(1, NOW + 2 * MINUTE, due_date="2026-12-05")
+        (conflict,) = server.edit(1, NOW + MINUTE, all_day=False, title="b")
+        assert (conflict.field, conflict.winner) == ("due_date", "theirs")
+        assert conflict.yours == {"due_date": "2026-12-05", "time_zone": "UTC", "all_day": False}
+        assert (server.task.all_day, server.task.title) == (True, "b")
+        assert server.edit(1, NOW + 3 * MINUTE, all_day=True) == []
+
     def test_a_completion_meets_an_edit_of_the_status(self) -> None:
         server = Server()
         change = plan_completion(server.task, completed=True, version=None, now=NOW + MINUTE)
