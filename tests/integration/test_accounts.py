@@ -235,6 +235,13 @@ class TestPersonalTokens:
         refused(script.rest("DELETE", f"/api/tasks/{task['id']}"), 403, code=7)
         refused(script.rest("GET", "/api/tags"), 403, code=7)
 
+    def test_delete_no_account(self, person: Person) -> None:
+        person.sign_up()
+        made = expect(person.manage("create", name="script", scopes=["write"]))
+        script = Client(person.url, None, {"Authorization": f"Bearer {made['token']}"})
+        refused(script.dapr("delete-account", {"confirm": "whatever"}), 403, code=7)
+        refused(script.rest("DELETE", "/api/account", {"confirm": "whatever"}), 403, code=7)
+
     def test_that_are_removed_are_refused(self, person: Person) -> None:
         person.sign_up()
         made = expect(person.manage("create", name="script", scopes=["write"]))
