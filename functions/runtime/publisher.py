@@ -39,10 +39,6 @@ class Publisher:
             self._ready = True
             self._changed.notify()
 
-    @property
-    def is_ready(self) -> bool:
-        return self._ready
-
     def wake(self, users: Iterable[UUID]) -> None:
         """These users have new events."""
         with self._changed:
